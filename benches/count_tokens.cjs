@@ -1,7 +1,8 @@
 // Counts the o200k tokens that proxies add to a client's context, and prints them beside the quality of the search. Reads the file written by `search tokens`.
 const fs = require('fs');
 const [file, modules] = process.argv.slice(2);
-const { encode } = require(`${modules}/gpt-tokenizer/encoding/o200k_base`);
+// By the package's name: an absolute path would bypass its map of exports.
+const { encode } = require('module').createRequire(`${modules}/`)('gpt-tokenizer/encoding/o200k_base');
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 const cell = (value, width, digits = 0) => (value === undefined ? '' : value.toFixed(digits)).padStart(width);
 // Tokens of a call: a tool's name and a few arguments. Results without a schema also need a call of describe_tool.

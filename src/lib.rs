@@ -35,6 +35,9 @@ pub mod updates;
 /// `mcp_config.json`: typed settings, the document with unknown keys kept, and the store that replaces the file.
 pub mod config;
 
+/// Registries of MCP servers: searched when the user asks; a record becomes an entry that needs approval.
+pub mod registries;
+
 /// Configuration files of other programs (Claude Code, Cursor, …): finding them and adding or removing our entry.
 pub mod ai_clients;
 

@@ -9,6 +9,7 @@ function localTimes(root) {
     const at = new Date(element.dateTime);
     if (Number.isNaN(at.getTime())) continue;
     element.title = format.format(at);
+    if ("clock" in element.dataset) { element.textContent = at.toLocaleTimeString(undefined, { hour12: false }); continue; }
     const seconds = (Date.now() - at.getTime()) / 1000;
     const isToday = at.toDateString() === new Date().toDateString();
     if (seconds < 60) element.textContent = "just now";
@@ -16,6 +17,24 @@ function localTimes(root) {
     else if (isToday) element.textContent = at.toLocaleTimeString(undefined, { timeStyle: "short" });
     else element.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
   }
+}
+
+// A server's log continues while its page is open.
+let logStream = null;
+function followLog() {
+  if (logStream) logStream.close();
+  const log = document.querySelector("[data-log]");
+  logStream = log && new EventSource(log.dataset.log);
+  if (!log) return;
+  log.scrollTop = log.scrollHeight;
+  logStream.onmessage = (event) => {
+    const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+    const text = log.innerHTML.length > 200000 ? log.innerHTML.slice(-100000).replace(/^[^\n]*\n/, "") : null;
+    if (text !== null) log.innerHTML = text;
+    log.insertAdjacentHTML("beforeend", `${event.data}\n`);
+    localTimes(log);
+    if (isAtEnd) log.scrollTop = log.scrollHeight;
+  };
 }
 
 // Someone is typing, choosing or selecting text: the page stays as it is.
@@ -63,6 +82,7 @@ async function refresh() {
       const opened = [...live.querySelectorAll("details[open] > summary")].map(pathOf);
       live.replaceChildren(...fresh.childNodes);
       if (notice) live.prepend(notice);
+      followLog();
       for (const summary of live.querySelectorAll("details > summary")) if (opened.includes(pathOf(summary))) summary.parentElement.open = true;
       if (focused) {
         const same = [...live.querySelectorAll("a, button, [tabindex]")].find((element) => keyOf(element) === focused);
@@ -114,6 +134,7 @@ function listen() {
 
 if (live) {
   localTimes(document);
+  followLog();
   setInterval(() => localTimes(document), 30000);
   if (document.querySelector("pre[aria-label='Result'], .notice[role='alert']:not([data-flash])")) live.dataset.still = "1";
   listen();

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::contract::api::ActivityRecord;
+use crate::activity::header::Header;
 
 /// A filter; empty parts match everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,37 +26,55 @@ pub struct Filter {
 impl Filter {
     /// Whether every record matches, regardless of its ID.
     pub fn is_empty(&self) -> bool {
-        let rest = Filter {
-            before: None,
-            ..self.clone()
-        };
-        rest == Filter::default()
+        *self
+            == Filter {
+                before: self.before,
+                ..Filter::default()
+            }
+    }
+
+    /// Whether the filter reads only what records are counted by, regardless of their IDs.
+    pub(super) fn is_counted(&self) -> bool {
+        *self
+            == Filter {
+                kinds: self.kinds.clone(),
+                status: self.status.clone(),
+                server: self.server.clone(),
+                tool: self.tool.clone(),
+                before: self.before,
+                ..Filter::default()
+            }
     }
 
     /// Whether a record matches.
-    pub fn matches(&self, record: &ActivityRecord) -> bool {
+    pub(super) fn matches(&self, record: &Header<'_>) -> bool {
         let is = |wanted: &Option<String>, given: &str| wanted.as_deref().is_none_or(|wanted| wanted == given);
-        let at = || record.timestamp.parse::<Timestamp>().ok();
-        (self.kinds.is_empty() || self.kinds.contains(&record.kind))
-            && is(&self.server, &record.server_name)
-            && is(&self.tool, &record.tool_name)
-            && is(&self.status, &record.status)
+        self.matches_counted(&record.kind, &record.status, &record.server_name, &record.tool_name)
             && is(&self.client, record.client_name.as_deref().unwrap_or_default())
             && is(&self.session, record.session_id.as_deref().unwrap_or_default())
             && self.sensitive.is_none_or(|sensitive| sensitive == record.has_sensitive_data)
             && self.text.as_deref().is_none_or(|text| contains(record, text))
-            && self.since.is_none_or(|since| at().is_some_and(|at| at >= since))
-            && self.until.is_none_or(|until| at().is_some_and(|at| at < until))
+            && self.since.is_none_or(|since| record.at().is_some_and(|at| at >= since))
+            && self.until.is_none_or(|until| record.at().is_some_and(|at| at < until))
+    }
+
+    /// Whether records with these values match the parts that records are counted by.
+    pub(super) fn matches_counted(&self, kind: &str, status: &str, server: &str, tool: &str) -> bool {
+        let is = |wanted: &Option<String>, given: &str| wanted.as_deref().is_none_or(|wanted| wanted == given);
+        (self.kinds.is_empty() || self.kinds.iter().any(|wanted| wanted == kind))
+            && is(&self.status, status)
+            && is(&self.server, server)
+            && is(&self.tool, tool)
     }
 }
 
-fn contains(record: &ActivityRecord, text: &str) -> bool {
+fn contains(record: &Header<'_>, text: &str) -> bool {
     let text = text.to_lowercase();
     [
-        Some(record.server_name.as_str()),
-        Some(record.tool_name.as_str()),
-        record.client_name.as_deref(),
-        record.error_message.as_deref(),
+        Some(&record.server_name),
+        Some(&record.tool_name),
+        record.client_name.as_ref(),
+        record.error_message.as_ref(),
     ]
     .into_iter()
     .flatten()
@@ -69,7 +87,7 @@ mod tests {
 
     #[test]
     fn each_part_narrows_the_result() {
-        let record = ActivityRecord {
+        let record = Header {
             kind: "tool_call".into(),
             server_name: "Files".into(),
             tool_name: "read".into(),
@@ -77,11 +95,22 @@ mod tests {
             client_name: Some("cursor".into()),
             timestamp: "2026-01-02T03:04:05Z".into(),
             has_sensitive_data: true,
-            ..ActivityRecord::default()
+            ..Header::default()
         };
         let some = |text: &str| Some(text.to_owned());
         let at = |text: &str| Some(text.parse().unwrap());
         let base = Filter::default;
+        let counted = Filter {
+            server: some("a"),
+            before: Some(1),
+            ..base()
+        };
+        assert!(counted.is_counted() && !counted.is_empty());
+        let timed = Filter {
+            since: at("2026-01-02T03:04:05Z"),
+            ..base()
+        };
+        assert!(!timed.is_counted());
         assert!(base().is_empty() && base().matches(&record));
         for (filter, matches) in [
             (

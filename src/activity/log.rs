@@ -11,9 +11,11 @@ use tokio::sync::watch;
 use crate::activity::call::{Call, Change};
 use crate::activity::describe;
 use crate::activity::filter::Filter;
+use crate::activity::reading::Reading;
 use crate::activity::store::{Retention, Store};
-use crate::activity::summary::{UsageWindow, summarise, usage};
+use crate::activity::summary::UsageWindow;
 use crate::contract::api::{ActivityList, ActivityRecord, ActivitySummary, ActivityUsage};
+use crate::os::clock;
 
 /// Maximum number of queued reports, and maximum bytes of their contents.
 const MOST_WAITING: usize = 20_000;
@@ -30,6 +32,8 @@ const MOST_PER_TRANSACTION: usize = 8192;
 const IDLE: Duration = Duration::from_secs(3600);
 /// Pause after a failed transaction, such as on a full disk.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
+/// Timeout for a purge, which may wait for a transaction and shortens the file.
+const LONGEST_PURGE: Duration = Duration::from_secs(60);
 /// Timeout for readers until the file is open, and for a flush until it is written.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -59,7 +63,7 @@ struct Shared {
     newest: watch::Sender<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     waiting: VecDeque<Report>,
     waiting_bytes: usize,
@@ -78,12 +82,47 @@ struct State {
     failure: Option<String>,
     /// Whether a caller waits until everything is stored.
     urgent: bool,
+    /// Number of requested and of completed purges, and the outcome of the latest one.
+    purges: u64,
+    purged: u64,
+    purge_outcome: Result<usize, String>,
     closed: bool,
     /// Whether the thread has ended and the file is closed.
     ended: bool,
 }
 
 impl State {
+    fn new(keep: Retention, opened: bool) -> State {
+        State {
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            unstored: VecDeque::new(),
+            last_id: 0,
+            reported: 0,
+            shown: 0,
+            lost: 0,
+            keep,
+            store: None,
+            opened,
+            failure: None,
+            urgent: false,
+            purges: 0,
+            purged: 0,
+            purge_outcome: Ok(0),
+            closed: false,
+            ended: false,
+        }
+    }
+
+    /// Whether the writer has nothing to do.
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.unstored.is_empty() && !self.closed && !self.urgent && !self.wants_purge()
+    }
+
+    fn wants_purge(&self) -> bool {
+        self.purged < self.purges
+    }
+
     /// Whether every report is stored, or cannot be stored at the moment.
     fn is_done(&self) -> bool {
         self.waiting.is_empty() && (self.unstored.is_empty() || self.store.is_none() || self.failure.is_some())
@@ -110,11 +149,7 @@ impl ActivityLog {
     }
 
     fn new(path: Option<PathBuf>, keep: Retention) -> ActivityLog {
-        let state = State {
-            keep,
-            opened: path.is_none(),
-            ..State::default()
-        };
+        let state = State::new(keep, path.is_none());
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -138,12 +173,12 @@ impl ActivityLog {
 
     /// Reports a call. Takes one short lock and never waits for the disk.
     pub fn call(&self, call: Call) {
-        self.report(Report::Call(Box::new(call), Timestamp::now()));
+        self.report(Report::Call(Box::new(call), clock::now()));
     }
 
     /// Reports a change.
     pub fn change(&self, change: Change) {
-        self.report(Report::Change(Box::new(change), Timestamp::now()));
+        self.report(Report::Change(Box::new(change), clock::now()));
     }
 
     fn report(&self, report: Report) {
@@ -191,22 +226,11 @@ impl ActivityLog {
     }
 
     /// Visits records before `filter.before`, newest first, until the visitor returns `false`. Waits for the disk.
-    pub fn each(&self, filter: &Filter, mut visit: impl FnMut(ActivityRecord) -> bool) {
-        let before = filter.before.unwrap_or(u64::MAX);
-        let (unstored, store) = self.reading();
-        let oldest = unstored.front().map_or(u64::MAX, |(id, _)| *id);
-        for (id, record) in unstored.iter().rev() {
-            if *id < before && filter.matches(record) && !visit(record.as_ref().clone()) {
-                return;
-            }
-        }
-        if let Some(store) = store {
-            // Records from memory may have been stored since.
-            store.each(before.min(oldest), |_, record| !filter.matches(&record) || visit(record));
-        }
+    pub fn each(&self, filter: &Filter, visit: impl FnMut(ActivityRecord) -> bool) {
+        self.reading().each(filter, visit);
     }
 
-    fn reading(&self) -> (VecDeque<(u64, Arc<ActivityRecord>)>, Option<Store>) {
+    fn reading(&self) -> Reading {
         let mut state = self.shared.lock();
         let deadline = Instant::now() + PATIENCE;
         let reported = state.reported;
@@ -214,81 +238,53 @@ impl ActivityLog {
         while !(state.ended || state.opened && state.shown >= reported) && Instant::now() < deadline {
             state = self.shared.wait(state, deadline.saturating_duration_since(Instant::now()));
         }
-        (state.unstored.clone(), state.store.clone())
+        Reading {
+            unstored: state.unstored.clone(),
+            store: state.store.clone(),
+        }
     }
 
     /// Returns a page of records, newest first. Waits for the disk.
     pub fn list(&self, filter: &Filter, limit: usize, offset: usize) -> ActivityList {
-        let mut found = ActivityList {
-            limit,
-            offset,
-            ..ActivityList::default()
-        };
-        let counted = filter.is_empty().then(|| {
-            let (unstored, store) = self.reading();
-            let stored = store.map_or(0, |store| store.count());
-            // Approximate for a moment while a batch is stored.
-            stored + unstored.len()
-        });
-        let mut number = 0;
-        self.each(filter, |record| {
-            if number >= offset && found.activities.len() < limit {
-                found.activities.push(record);
-            }
-            number += 1;
-            counted.is_none() || found.activities.len() < limit
-        });
-        found.total = counted.unwrap_or(number).max(number);
-        found
+        self.reading().list(filter, limit, offset)
     }
 
     /// Returns one record. Waits for the disk.
     pub fn get(&self, id: &str) -> Option<ActivityRecord> {
-        let number = id.parse().ok()?;
-        let (unstored, store) = self.reading();
-        let in_memory = unstored.iter().find(|(known, _)| *known == number).map(|(_, record)| record.as_ref().clone());
-        in_memory.or_else(|| store?.get(number))
+        self.reading().get(id.parse().ok()?)
     }
 
     /// Returns totals over all records. Waits for the disk.
     pub fn summary(&self, filter: &Filter, period: &str) -> ActivitySummary {
-        let mut records = Vec::new();
-        self.each(filter, |record| {
-            records.push(record);
-            true
-        });
-        summarise(records.into_iter(), period)
+        self.reading().summary(filter, period)
     }
 
-    /// Returns the calls of a window that ends now, by tool and over time. Waits for the disk.
-    pub fn usage(&self, window: UsageWindow) -> ActivityUsage {
-        let now = Timestamp::now();
-        let filter = Filter {
-            kinds: vec![crate::contract::api::TOOL_CALL.to_owned()],
-            ..Filter::default()
-        };
-        let start = window.start(now);
-        let mut records = Vec::new();
-        self.each(&filter, |record| {
-            let is_within = record.timestamp.parse::<Timestamp>().is_ok_and(|at| at >= start);
-            records.push(record);
-            is_within
-        });
-        usage(records.into_iter(), window, now)
+    /// Returns the calls of a window that ends now, over time; and by tool, unless only `over_time`. Waits for the disk.
+    pub fn usage(&self, window: UsageWindow, over_time: bool) -> ActivityUsage {
+        self.reading().usage(window, over_time, clock::now())
     }
 
-    /// Removes every record; returns how many there were. Waits for the disk.
+    /// Removes every record and report; returns how many there were. Waits for the disk.
     ///
     /// # Errors
     /// Why they could not be removed.
     pub fn purge(&self) -> Result<usize, String> {
-        self.flush();
         let mut state = self.shared.lock();
-        let unstored = state.unstored.len();
-        state.unstored.clear();
-        let Some(store) = state.store.clone() else { return Ok(unstored) };
-        drop(state);
-        store.clear()
+        if state.ended {
+            return Err("the activity log is closed".to_owned());
+        }
+        // The writer purges, because it may be storing records at the moment.
+        state.purges += 1;
+        let number = state.purges;
+        self.shared.changed.notify_all();
+        let deadline = Instant::now() + LONGEST_PURGE;
+        while state.purged < number && !state.ended && Instant::now() < deadline {
+            state = self.shared.wait(state, deadline.saturating_duration_since(Instant::now()));
+        }
+        if state.purged < number {
+            return Err("the disk did not answer in time; try again".to_owned());
+        }
+        state.purge_outcome.clone()
     }
 
     /// Stores all reports, accepts no further ones, and closes the file.
@@ -313,7 +309,7 @@ impl Shared {
     }
 
     fn open(&self, path: Option<&Path>) {
-        let store = path.map(|path| Store::open(path, Timestamp::now()));
+        let store = path.map(|path| Store::open(path, clock::now()));
         let last = store.as_ref().and_then(|store| store.as_ref().ok()).map_or(0, Store::last_id);
         let mut state = self.lock();
         match store {
@@ -338,10 +334,14 @@ impl Shared {
     /// Waits for reports, examines them and stores them; `false` when the log is closed.
     fn work(&self) -> bool {
         let mut state = self.lock();
-        if state.waiting.is_empty() && state.unstored.is_empty() && !state.closed && !state.urgent {
+        if state.is_idle() {
             state = self.wait(state, IDLE);
         }
+        let wants_purge = state.wants_purge();
         drop(state);
+        if wants_purge {
+            self.purge();
+        }
         let deadline = Instant::now() + STORE_AFTER;
         loop {
             let reports = self.take();
@@ -350,7 +350,8 @@ impl Shared {
             }
             let state = self.lock();
             let rest = deadline.saturating_duration_since(Instant::now());
-            if rest.is_zero() || state.urgent || state.closed || state.unstored.len() >= MOST_PER_TRANSACTION {
+            let is_full = state.unstored.len() >= MOST_PER_TRANSACTION;
+            if rest.is_zero() || is_full || state.urgent || state.closed || state.wants_purge() {
                 break;
             }
             if state.waiting.is_empty() {
@@ -360,9 +361,51 @@ impl Shared {
                 drop(self.wait(state, rest));
             }
         }
+        if self.lock().wants_purge() {
+            return true;
+        }
         self.store_now();
         let state = self.lock();
         !(state.closed && state.is_done())
+    }
+
+    /// Removes everything that was reported before, on the thread that stores.
+    fn purge(&self) {
+        let (number, dropped, store) = {
+            let mut state = self.lock();
+            let waiting = state.waiting.len();
+            state.waiting.clear();
+            state.waiting_bytes = 0;
+            state.shown += waiting as u64;
+            let dropped = waiting + state.unstored.len();
+            state.unstored.clear();
+            (state.purges, dropped, state.store.clone())
+        };
+        let outcome = store.map_or(Ok(0), |store| store.clear());
+        if matches!(outcome, Ok(removed) if removed > 0) {
+            self.compact();
+        }
+        let mut state = self.lock();
+        state.purged = number;
+        state.purge_outcome = outcome.map(|removed| removed + dropped);
+        self.changed.notify_all();
+    }
+
+    /// Shortens the file. Readers wait meanwhile; with a reader that uses the file now, it keeps its length.
+    fn compact(&self) {
+        let Some(mut store) = ({
+            let mut state = self.lock();
+            state.opened = false;
+            state.store.take()
+        }) else {
+            return;
+        };
+        if let Err(reason) = store.compact() {
+            tracing::info!("the file of the activity log keeps its length: {reason}");
+        }
+        let mut state = self.lock();
+        (state.store, state.opened) = (Some(store), true);
+        self.changed.notify_all();
     }
 
     fn take(&self) -> Vec<Report> {
@@ -405,7 +448,7 @@ impl Shared {
         let Some(store) = store else {
             // Nothing to store to: wait for the next report.
             let state = self.lock();
-            if state.waiting.is_empty() && !state.closed {
+            if state.waiting.is_empty() && !state.closed && !state.wants_purge() {
                 self.changed.notify_all();
                 drop(self.wait(state, RETRY_AFTER));
             }
@@ -415,7 +458,7 @@ impl Shared {
             self.changed.notify_all();
             return;
         }
-        let stored = store.append(&records, keep, Timestamp::now());
+        let stored = store.append(&records, keep, clock::now());
         let last = records.last().map_or(0, |(id, _)| *id);
         let mut state = self.lock();
         match stored {
@@ -432,7 +475,7 @@ impl Shared {
                 }
                 state.failure = Some(error);
                 self.changed.notify_all();
-                if !state.closed {
+                if !state.closed && !state.wants_purge() {
                     drop(self.wait(state, RETRY_AFTER));
                 }
             }
@@ -503,8 +546,65 @@ mod tests {
         };
         assert_eq!(servers(&log.list(&older, 10, 0)), ["b", "a"]);
         assert_eq!(log.get(&list.activities[2].id).unwrap().server_name, "b");
+        let window = log.usage(UsageWindow::Day, false);
+        assert_eq!((window.timeline[23].calls, window.timeline[23].errors, window.tools.len()), (4, 1, 4));
+        let summary = log.summary(&Filter::default(), "all");
+        assert_eq!((summary.total_count, summary.error_count), (4, 1));
+        assert_eq!(
+            (&summary.start_time, &summary.end_time),
+            (&log.list(&Filter::default(), 1, 3).activities[0].timestamp, &list.activities[0].timestamp,)
+        );
         assert_eq!(log.purge(), Ok(4));
         assert_eq!(log.list(&Filter::default(), 10, 0).total, 0);
+        assert_eq!(log.summary(&Filter::default(), "all").total_count, 0);
+    }
+
+    #[test]
+    fn a_purge_removes_what_is_in_the_queue_as_well() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = ActivityLog::in_file(&directory.path().join("activity.redb"), Retention::default());
+        for round in 0..20 {
+            let reported = 50 * (round + 1);
+            for _ in 0..reported {
+                log.call(call("a", "success"));
+            }
+            assert_eq!(log.purge(), Ok(reported));
+            log.flush();
+            assert_eq!(log.list(&Filter::default(), 1, 0).total, 0);
+        }
+        log.call(call("b", "success"));
+        assert_eq!(servers(&log.list(&Filter::default(), 10, 0)), ["b"]);
+        log.close();
+        assert!(log.purge().is_err());
+    }
+
+    #[test]
+    fn pages_are_complete_with_records_in_memory_and_in_the_store() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = ActivityLog::in_file(&directory.path().join("activity.redb"), Retention::default());
+        for number in 0..30 {
+            log.call(call(if number % 3 == 0 { "a" } else { "b" }, "success"));
+            if number == 19 {
+                log.flush();
+            }
+        }
+        let of_a = Filter {
+            server: Some("a".to_owned()),
+            ..Filter::default()
+        };
+        let with_text = Filter {
+            text: Some("A".to_owned()),
+            ..of_a.clone()
+        };
+        for filter in [of_a, with_text] {
+            let pages: Vec<usize> = [0, 4, 8, 12].map(|offset| log.list(&filter, 4, offset).activities.len()).to_vec();
+            assert_eq!((pages, log.list(&filter, 4, 0).total), (vec![4, 4, 2, 0], 10), "{filter:?}");
+        }
+        let mut ids: Vec<String> = Vec::new();
+        for offset in (0..30).step_by(7) {
+            ids.extend(log.list(&Filter::default(), 7, offset).activities.into_iter().map(|record| record.id));
+        }
+        assert!(ids.len() == 30 && ids.is_sorted_by(|a, b| a.parse::<u64>().unwrap() > b.parse::<u64>().unwrap()));
     }
 
     #[test]

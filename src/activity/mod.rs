@@ -8,9 +8,13 @@ pub mod call;
 mod describe;
 mod export;
 mod filter;
+mod header;
 mod log;
+mod reading;
 mod store;
 mod summary;
+mod totals;
+mod totals_tables;
 
 pub use bodies::{Bodies, BodyPolicy};
 pub use call::{Call, Change};

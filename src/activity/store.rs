@@ -1,20 +1,32 @@
-//! The records in a redb file, by ID. Every function here waits for the disk.
+//! The records in a redb file, by ID, with running totals. Every function here waits for the disk.
 
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+use redb::{
+    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
+    WriteTransaction,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::activity::header::Header;
+use crate::activity::totals::{CountKey, HOUR, PERIOD, PeriodTotals, ToolTotals, Totals, period_of};
+use crate::activity::totals_tables::{self, existing};
 use crate::contract::api::ActivityRecord;
 use crate::os::redb_file::{OpenError, open_store};
 
-/// JSON of each record by its ID.
+/// JSON of each record by its ID, without its contents. Older versions stored the contents here, too.
 const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("activity_records");
-/// `bytes`: the total length of all records.
-const TOTALS: TableDefinition<'_, &str, u64> = TableDefinition::new("activity_totals");
+/// JSON of the contents by the ID of their record, if they are stored. Lists do not read them.
+const CONTENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("activity_contents");
+/// `bytes`: the total length of all records and contents. `totals`: whether the running totals are complete.
+const FACTS: TableDefinition<'_, &str, u64> = TableDefinition::new("activity_totals");
 const BYTES: &str = "bytes";
+const TOTALS: &str = "totals";
 
 /// Size of the page cache. Lists read few pages, and an idle core should use little memory.
 const CACHE_BYTES: usize = 2 << 20;
@@ -44,6 +56,59 @@ pub(super) struct Store {
     path: PathBuf,
 }
 
+/// The contents of a call.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Contents {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arguments: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<String>,
+}
+
+/// The number of records at one moment.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub all: usize,
+    /// The newest ID; 0 without records.
+    pub last_id: u64,
+    pub by_key: Vec<(CountKey, u64)>,
+}
+
+/// The calls of a window that reaches to the newest record.
+#[derive(Debug, Default)]
+pub(super) struct WindowTotals {
+    /// The newest ID that is included.
+    pub last_id: u64,
+    pub timeline: Vec<(u32, PeriodTotals)>,
+    pub tools: std::collections::BTreeMap<(String, String), ToolTotals>,
+}
+
+/// A stored record that is being visited.
+pub(super) struct Row<'a> {
+    pub id: u64,
+    json: &'a [u8],
+    contents: Option<&'a ReadOnlyTable<u64, &'static [u8]>>,
+}
+
+impl Row<'_> {
+    /// Returns the part of the record that filters read; `None` if it is unreadable.
+    pub(super) fn header(&self) -> Option<Header<'_>> {
+        Header::parse(self.json)
+    }
+
+    /// Returns the record with its contents; `None` if it is unreadable.
+    pub(super) fn record(&self) -> Option<ActivityRecord> {
+        let mut record: ActivityRecord = serde_json::from_slice(self.json).ok()?;
+        if let Some(json) = self.contents.and_then(|table| table.get(self.id).ok()?)
+            && let Ok(contents) = serde_json::from_slice::<Contents>(json.value())
+        {
+            (record.arguments, record.response) = (contents.arguments, contents.response);
+        }
+        Some(record)
+    }
+}
+
 impl Store {
     /// Opens or creates the file. Renames a damaged file first.
     ///
@@ -52,10 +117,39 @@ impl Store {
     pub(super) fn open(path: &Path, now: Timestamp) -> Result<Store, OpenError> {
         let today = now.strftime("%Y-%m-%d").to_string();
         let opened = open_store(path, &today, CACHE_BYTES)?;
-        Ok(Store {
+        let store = Store {
             database: Arc::new(opened.database),
             path: path.to_path_buf(),
-        })
+        };
+        if let Err(error) = guarded(|| store.complete_totals()) {
+            tracing::warn!("could not count the records in `{}`: {error}", store.path.display());
+        }
+        Ok(store)
+    }
+
+    /// Computes the totals of a store from a version without them.
+    fn complete_totals(&self) -> Result<(), redb::Error> {
+        {
+            let transaction = self.database.begin_read()?;
+            let facts = existing(transaction.open_table(FACTS))?;
+            let is_complete = match &facts {
+                Some(facts) => facts.get(TOTALS)?.is_some(),
+                None => false,
+            };
+            if is_complete || existing(transaction.open_table(RECORDS))?.is_none() {
+                return Ok(());
+            }
+        }
+        let transaction = self.database.begin_write()?;
+        totals_tables::clear(&transaction)?;
+        let mut totals = Totals::default();
+        for entry in transaction.open_table(RECORDS)?.iter()? {
+            totals.add(&Header::parse(entry?.1.value()).unwrap_or_default());
+        }
+        totals_tables::add(&transaction, &totals)?;
+        transaction.open_table(FACTS)?.insert(TOTALS, 1)?;
+        transaction.commit()?;
+        Ok(())
     }
 
     /// Adds records and removes those that are too old or too many, in one transaction.
@@ -69,78 +163,110 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), String> {
         guarded(|| {
-            let transaction = self.database.begin_write().map_err(text)?;
+            let transaction = self.database.begin_write()?;
+            let mut totals = Totals::default();
+            let added = insert(&transaction, records, &mut totals)?;
+            totals_tables::add(&transaction, &totals)?;
             {
-                let mut table = transaction.open_table(RECORDS).map_err(text)?;
-                let mut totals = transaction.open_table(TOTALS).map_err(text)?;
-                let mut bytes = totals.get(BYTES).map_err(text)?.map_or(0, |value| value.value());
-                for (id, record) in records {
-                    let json = serde_json::to_vec(record.as_ref()).map_err(text)?;
-                    let before = table.insert(id, json.as_slice()).map_err(text)?.map_or(0, |old| old.value().len());
-                    bytes = (bytes + json.len() as u64).saturating_sub(before as u64);
-                }
-                for _ in 0..MOST_REMOVED {
-                    let Some(length) = oldest_to_remove(&table, bytes, keep, now)? else { break };
-                    table.pop_first().map_err(text)?;
-                    bytes = bytes.saturating_sub(length);
-                }
-                totals.insert(BYTES, bytes).map_err(text)?;
+                let mut facts = transaction.open_table(FACTS)?;
+                let before = facts.get(BYTES)?.map_or(0, |value| value.value());
+                let bytes = remove_old(&transaction, before + added, keep, now)?;
+                facts.insert(BYTES, bytes)?;
+                facts.insert(TOTALS, 1)?;
             }
-            transaction.commit().map_err(text)
+            transaction.commit()?;
+            Ok(())
         })
     }
 
     /// Returns the number of records.
-    pub(super) fn count(&self) -> usize {
-        let counted = guarded(|| {
-            let transaction = self.database.begin_read().map_err(text)?;
-            match transaction.open_table(RECORDS) {
-                Ok(table) => table.len().map_err(text),
-                Err(redb::TableError::TableDoesNotExist(_)) => Ok(0),
-                Err(error) => Err(error.to_string()),
-            }
-        });
-        usize::try_from(counted.unwrap_or_default()).unwrap_or(usize::MAX)
+    pub(super) fn counts(&self) -> Counts {
+        self.read(|transaction| {
+            let Some(table) = existing(transaction.open_table(RECORDS))? else {
+                return Ok(Counts::default());
+            };
+            Ok(Counts {
+                all: usize::try_from(table.len()?).unwrap_or(usize::MAX),
+                last_id: table.last()?.map_or(0, |(id, _)| id.value()),
+                by_key: totals_tables::counts(transaction)?,
+            })
+        })
     }
 
     /// Returns the newest ID; 0 without records.
     pub(super) fn last_id(&self) -> u64 {
-        let mut last = 0;
-        self.each(u64::MAX, |id, _| {
-            last = id;
-            false
-        });
-        last
+        self.read(|transaction| {
+            let table = existing(transaction.open_table(RECORDS))?;
+            let last = table.map(|table| table.last().map(|last| last.map_or(0, |(id, _)| id.value()))).transpose()?;
+            Ok(last.unwrap_or_default())
+        })
     }
 
-    /// Visits the records before an ID, newest first, until the visitor returns `false`. Skips unreadable records.
-    pub(super) fn each(&self, before: u64, mut visit: impl FnMut(u64, ActivityRecord) -> bool) {
-        let read = guarded(|| {
-            let transaction = self.database.begin_read().map_err(text)?;
-            let table = match transaction.open_table(RECORDS) {
-                Ok(table) => table,
-                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(()),
-                Err(error) => return Err(error.to_string()),
+    /// Returns the calls since `start`, which begins a period of the timeline; by tool only `with_tools`.
+    pub(super) fn window(&self, start: Timestamp, with_tools: bool) -> WindowTotals {
+        self.read(|transaction| {
+            let mut found = WindowTotals::default();
+            let Some(records) = existing(transaction.open_table(RECORDS))? else { return Ok(found) };
+            found.last_id = records.last()?.map_or(0, |(id, _)| id.value());
+            let timeline = &mut found.timeline;
+            totals_tables::timeline(transaction, period_of(start, PERIOD), |period, calls| {
+                timeline.push((period, calls))
+            })?;
+            if !with_tools {
+                return Ok(found);
+            }
+            let first_hour = period_of(start, HOUR) + u32::from(start.as_second().rem_euclid(HOUR) != 0);
+            let tools = &mut found.tools;
+            totals_tables::tools(transaction, first_hour, |server, tool, calls| add_tool(tools, server, tool, &calls))?;
+            // The rest of the hour in which the window starts.
+            let until = i64::from(first_hour) * HOUR;
+            let mut rest = Totals::default();
+            let ids = id_of(start)..id_of(Timestamp::from_second(until).unwrap_or(Timestamp::MAX));
+            for entry in records.range(ids)? {
+                let (_, json) = entry?;
+                if let Some(header) = Header::parse(json.value()) {
+                    rest.add(&header);
+                }
+            }
+            for ((hour, server, tool), calls) in &rest.tools {
+                if *hour < first_hour {
+                    add_tool(tools, server, tool, calls);
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    /// Visits the records whose IDs are in a range, until the visitor returns `false`.
+    pub(super) fn each(&self, ids: (Bound<u64>, Bound<u64>), order: Order, mut visit: impl FnMut(&Row<'_>) -> bool) {
+        self.read(|transaction| {
+            let Some(records) = existing(transaction.open_table(RECORDS))? else { return Ok(()) };
+            let contents = existing(transaction.open_table(CONTENTS))?;
+            let mut range = records.range::<u64>(ids)?;
+            let mut next = || match order {
+                Order::NewestFirst => range.next_back(),
+                Order::OldestFirst => range.next(),
             };
-            for entry in table.range(..before).map_err(text)?.rev() {
-                let (id, value) = entry.map_err(text)?;
-                let Ok(record) = serde_json::from_slice(value.value()) else { continue };
-                if !visit(id.value(), record) {
+            while let Some(entry) = next() {
+                let (id, json) = entry?;
+                let row = Row {
+                    id: id.value(),
+                    json: json.value(),
+                    contents: contents.as_ref(),
+                };
+                if !visit(&row) {
                     break;
                 }
             }
             Ok(())
         });
-        if let Err(error) = read {
-            tracing::warn!("could not read `{}`: {error}", self.path.display());
-        }
     }
 
     /// One record.
     pub(super) fn get(&self, id: u64) -> Option<ActivityRecord> {
         let mut found = None;
-        self.each(id.saturating_add(1), |at, record| {
-            found = (at == id).then_some(record);
+        self.each((Bound::Included(id), Bound::Included(id)), Order::NewestFirst, |row| {
+            found = row.record();
             false
         });
         found
@@ -151,45 +277,146 @@ impl Store {
     /// # Errors
     /// Why they could not be removed.
     pub(super) fn clear(&self) -> Result<usize, String> {
-        let count = self.count();
+        let count = self.counts().all;
         guarded(|| {
-            let transaction = self.database.begin_write().map_err(text)?;
-            transaction.delete_table(RECORDS).map_err(text)?;
-            transaction.delete_table(TOTALS).map_err(text)?;
-            transaction.commit().map_err(text)
+            let transaction = self.database.begin_write()?;
+            transaction.delete_table(RECORDS)?;
+            transaction.delete_table(CONTENTS)?;
+            transaction.delete_table(FACTS)?;
+            totals_tables::clear(&transaction)?;
+            transaction.commit()?;
+            Ok(())
         })?;
         Ok(count)
     }
+
+    /// Shortens the file to its contents, unless a reader uses it.
+    ///
+    /// # Errors
+    /// Why the file keeps its length.
+    pub(super) fn compact(&mut self) -> Result<(), String> {
+        let Some(database) = Arc::get_mut(&mut self.database) else {
+            return Err("it is being read".to_owned());
+        };
+        let compacted = catch_unwind(AssertUnwindSafe(|| database.compact()));
+        match compacted {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(DAMAGED.to_owned()),
+        }
+    }
+
+    /// Reads in one transaction. An unreadable store is as good as an empty one.
+    fn read<T: Default>(&self, read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>) -> T {
+        let answer = guarded(|| read(&self.database.begin_read()?));
+        answer.unwrap_or_else(|error| {
+            tracing::warn!("could not read `{}`: {error}", self.path.display());
+            T::default()
+        })
+    }
 }
 
-/// Returns the length of the oldest record if it must be removed.
-fn oldest_to_remove(
-    table: &impl ReadableTable<u64, &'static [u8]>,
-    bytes: u64,
+/// The order in which records are visited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    NewestFirst,
+    OldestFirst,
+}
+
+/// Returns the smallest ID that a record of this time can have: IDs are microseconds since 1970, or greater.
+pub(super) fn id_of(at: Timestamp) -> u64 {
+    u64::try_from(at.as_microsecond()).unwrap_or_default()
+}
+
+fn add_tool(
+    tools: &mut std::collections::BTreeMap<(String, String), ToolTotals>,
+    server: &str,
+    tool: &str,
+    calls: &ToolTotals,
+) {
+    tools.entry((server.to_owned(), tool.to_owned())).or_default().add(calls);
+}
+
+/// Adds records to the tables and to the totals; returns their length.
+fn insert(
+    transaction: &WriteTransaction,
+    records: &[(u64, Arc<ActivityRecord>)],
+    totals: &mut Totals,
+) -> Result<u64, redb::Error> {
+    let mut table = transaction.open_table(RECORDS)?;
+    let mut contents = transaction.open_table(CONTENTS)?;
+    let mut added = 0;
+    for (id, record) in records {
+        let (short, long) = split(record);
+        let json = serde_json::to_vec(&short).unwrap_or_default();
+        added += json.len() as u64;
+        table.insert(id, json.as_slice())?;
+        if let Some(long) = long {
+            let json = serde_json::to_vec(&long).unwrap_or_default();
+            added += json.len() as u64;
+            contents.insert(id, json.as_slice())?;
+        }
+        totals.add(&Header::of(record));
+    }
+    Ok(added)
+}
+
+/// Returns a record without its contents, and the contents.
+fn split(record: &ActivityRecord) -> (ActivityRecord, Option<Contents>) {
+    let mut short = record.clone();
+    let contents = Contents {
+        arguments: short.arguments.take(),
+        response: short.response.take(),
+    };
+    let is_empty = contents.arguments.is_none() && contents.response.is_none();
+    (short, (!is_empty).then_some(contents))
+}
+
+/// Removes records that are too old, and the oldest while they are longer than allowed; returns the remaining length.
+fn remove_old(
+    transaction: &WriteTransaction,
+    mut bytes: u64,
     keep: Retention,
     now: Timestamp,
-) -> Result<Option<u64>, String> {
-    let Some((_, value)) = table.first().map_err(text)? else { return Ok(None) };
-    let length = value.value().len() as u64;
-    if bytes > keep.bytes {
-        return Ok(Some(length));
-    }
+) -> Result<u64, redb::Error> {
     // A retention that reaches before the calendar begins keeps everything.
-    let Ok(limit) = now.checked_sub(SignedDuration::from_hours(24 * i64::from(keep.days))) else {
-        return Ok(None);
-    };
-    let at =
-        serde_json::from_slice::<ActivityRecord>(value.value()).ok().and_then(|record| record.timestamp.parse().ok());
-    Ok(at.is_none_or(|at: Timestamp| at < limit).then_some(length))
+    let limit = now.checked_sub(SignedDuration::from_hours(24 * i64::from(keep.days))).ok();
+    let mut records = transaction.open_table(RECORDS)?;
+    let mut contents = transaction.open_table(CONTENTS)?;
+    let mut removed = Totals::default();
+    for _ in 0..MOST_REMOVED {
+        let (id, length) = {
+            let Some((id, value)) = records.first()? else { break };
+            let header = Header::parse(value.value()).unwrap_or_default();
+            let is_old = limit.is_some_and(|limit| header.at().is_none_or(|at| at < limit));
+            if !is_old && bytes <= keep.bytes {
+                break;
+            }
+            removed.remove(&header);
+            (id.value(), value.value().len() as u64)
+        };
+        records.remove(id)?;
+        let more = contents.remove(id)?.map_or(0, |value| value.value().len());
+        bytes = bytes.saturating_sub(length + more as u64);
+    }
+    if removed.counts.is_empty() {
+        return Ok(bytes);
+    }
+    totals_tables::add(transaction, &removed)?;
+    let oldest = records.first()?.and_then(|(_, json)| Header::parse(json.value())?.at());
+    totals_tables::forget(transaction, oldest.unwrap_or(now))?;
+    Ok(bytes)
 }
+
+/// The error of a file in which the library finds a mistake.
+const DAMAGED: &str = "the store is damaged";
 
 /// Converts a panic of the library about a damaged file to an error.
-fn guarded<T>(act: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| Err("the store is damaged".to_owned()))
-}
-
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
+fn guarded<T>(act: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(act)) {
+        Ok(outcome) => outcome.map_err(|error| error.to_string()),
+        Err(_) => Err(DAMAGED.to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -211,8 +438,8 @@ mod tests {
 
     fn ids(store: &Store) -> Vec<u64> {
         let mut ids = Vec::new();
-        store.each(u64::MAX, |id, _| {
-            ids.push(id);
+        store.each((Bound::Unbounded, Bound::Unbounded), Order::NewestFirst, |row| {
+            ids.push(row.id);
             true
         });
         ids
@@ -237,10 +464,10 @@ mod tests {
         assert_eq!(ids(&store), [3, 2]);
         drop(store);
         let store = Store::open(&path, now).unwrap();
-        assert_eq!((store.count(), store.last_id()), (2, 3));
+        assert_eq!((store.counts().all, store.last_id()), (2, 3));
         assert!(store.get(1).is_none());
         assert_eq!(store.get(2).map(|record| record.id).as_deref(), Some("2"));
-        assert_eq!((store.clear(), store.count()), (Ok(2), 0));
+        assert_eq!((store.clear(), store.counts().all), (Ok(2), 0));
     }
 
     #[test]
@@ -261,7 +488,92 @@ mod tests {
             )
             .unwrap();
         assert_eq!(ids(&store).first(), Some(&100));
-        assert_eq!(store.count(), 10);
+        assert_eq!(store.counts().all, 10);
+    }
+
+    fn call(id: u64, server: &str, timestamp: &str, ms: u64) -> (u64, Arc<ActivityRecord>) {
+        let record = ActivityRecord {
+            id: id.to_string(),
+            kind: crate::contract::api::TOOL_CALL.into(),
+            status: "success".into(),
+            server_name: server.to_owned(),
+            tool_name: "t".to_owned(),
+            timestamp: timestamp.to_owned(),
+            duration_ms: ms,
+            response: Some("long".to_owned()),
+            ..ActivityRecord::default()
+        };
+        (id, Arc::new(record))
+    }
+
+    fn number(store: &Store, server: &str) -> u64 {
+        store.counts().by_key.iter().filter(|((_, _, name, _), _)| name == server).map(|(_, count)| count).sum()
+    }
+
+    #[test]
+    fn totals_follow_the_records_and_contents_are_kept_apart() {
+        let directory = tempfile::tempdir().unwrap();
+        let now = at("2026-03-01T12:30:00Z");
+        let store = Store::open(&directory.path().join("a.redb"), now).unwrap();
+        let micros = |text: &str| id_of(at(text));
+        let times = [
+            "2026-01-01T00:00:00Z",
+            "2026-03-01T10:50:00Z",
+            "2026-03-01T11:10:00Z",
+            "2026-03-01T12:29:00Z",
+        ];
+        let records: Vec<_> = times.iter().map(|time| call(micros(time), "a", time, 7)).collect();
+        store.append(&records, Retention::default(), now).unwrap();
+        store.append(&[call(micros(times[3]) + 1, "b", times[3], 9)], Retention::default(), now).unwrap();
+        assert_eq!((number(&store, "a"), number(&store, "b")), (3, 1), "the old one is gone");
+        let window = store.window(at("2026-03-01T11:05:00Z"), true);
+        let calls: u64 = window.timeline.iter().map(|(_, calls)| calls.calls).sum();
+        let of_a = &window.tools[&("a".to_owned(), "t".to_owned())];
+        assert_eq!((calls, of_a.calls, of_a.percentile(95), window.tools.len()), (3, 2, 7, 2));
+        assert_eq!(window.last_id, micros(times[3]) + 1);
+        assert_eq!(store.window(at("2026-01-01T00:00:00Z"), true).timeline.len(), 3);
+        assert_eq!(store.get(records[1].0).unwrap().response.as_deref(), Some("long"));
+        assert_eq!((store.clear(), store.counts().by_key.len()), (Ok(4), 0));
+        assert!(store.window(Timestamp::UNIX_EPOCH, true).tools.is_empty());
+    }
+
+    #[test]
+    fn a_store_without_totals_gets_them_when_it_is_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.redb");
+        let now = at("2026-03-01T12:00:00Z");
+        {
+            let opened = open_store(&path, "2026-03-01", CACHE_BYTES).unwrap();
+            let transaction = opened.database.begin_write().unwrap();
+            let (id, record) = call(5, "a", "2026-03-01T11:00:00Z", 7);
+            transaction
+                .open_table(RECORDS)
+                .unwrap()
+                .insert(id, serde_json::to_vec(record.as_ref()).unwrap().as_slice())
+                .unwrap();
+            transaction.commit().unwrap();
+        }
+        let store = Store::open(&path, now).unwrap();
+        assert_eq!((number(&store, "a"), store.window(at("2026-03-01T11:00:00Z"), true).tools.len()), (1, 1));
+        assert_eq!(store.get(5).unwrap().response.as_deref(), Some("long"), "the contents of an older version");
+    }
+
+    #[test]
+    fn a_compacted_file_is_short() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.redb");
+        let now = at("2026-03-01T12:00:00Z");
+        let mut store = Store::open(&path, now).unwrap();
+        let records: Vec<_> = (1..=5_000).map(|id| call(id, "a", "2026-03-01T11:00:00Z", 7)).collect();
+        store.append(&records, Retention::default(), now).unwrap();
+        let before = std::fs::metadata(&path).unwrap().len();
+        let reader = store.clone();
+        store.clear().unwrap();
+        assert!(store.compact().is_err(), "someone reads");
+        drop(reader);
+        store.compact().unwrap();
+        let after = std::fs::metadata(&path).unwrap().len();
+        assert!(after * 2 < before, "{before} → {after}");
     }
 
     #[test]
@@ -270,7 +582,7 @@ mod tests {
         let path = directory.path().join("a.redb");
         std::fs::write(&path, b"not a store").unwrap();
         let store = Store::open(&path, at("2026-03-01T00:00:00Z")).unwrap();
-        assert_eq!(store.count(), 0);
+        assert_eq!(store.counts().all, 0);
         assert_eq!(std::fs::read(directory.path().join("a.redb.corrupt-2026-03-01")).unwrap(), b"not a store");
     }
 }

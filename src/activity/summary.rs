@@ -1,40 +1,38 @@
-//! Totals over records.
+//! Totals over records, in the form of REST.
 
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::contract::api::{
-    ActivityCount, ActivityRecord, ActivitySummary, ActivityUsage, TOOL_CALL, ToolUsage, UsagePeriod,
-};
+use crate::activity::totals::{CountKey, PERIOD, PeriodTotals, ToolTotals};
+use crate::contract::api::{ActivityCount, ActivitySummary, ActivityUsage, ToolUsage, UsagePeriod};
 
 /// Maximum number of servers in a summary.
 const TOP: usize = 10;
-/// Maximum number of durations per tool for computing percentiles.
-const MOST_DURATIONS: usize = 10_000;
 
-/// Returns totals of the calls in `records`, which are ordered newest first.
-pub(super) fn summarise(records: impl Iterator<Item = ActivityRecord>, period: &str) -> ActivitySummary {
+/// Returns the totals of calls that are counted by type, status, server and tool.
+pub(super) fn summarise(counts: &[(CountKey, u64)], period: &str) -> ActivitySummary {
     let mut summary = ActivitySummary {
         period: period.to_owned(),
         ..ActivitySummary::default()
     };
-    let mut servers: BTreeMap<String, u64> = BTreeMap::new();
-    for record in records.filter(|record| record.kind == TOOL_CALL) {
-        summary.total_count += 1;
-        match record.status.as_str() {
-            "success" => summary.success_count += 1,
-            "error" => summary.error_count += 1,
-            "blocked" => summary.blocked_count += 1,
-            _ => summary.rejected_count += 1,
+    let mut servers: BTreeMap<&str, u64> = BTreeMap::new();
+    for ((_, status, server, _), count) in counts {
+        let number = usize::try_from(*count).unwrap_or(usize::MAX);
+        summary.total_count += number;
+        match status.as_str() {
+            "success" => summary.success_count += number,
+            "error" => summary.error_count += number,
+            "blocked" => summary.blocked_count += number,
+            _ => summary.rejected_count += number,
         }
-        if summary.end_time.is_empty() {
-            summary.end_time.clone_from(&record.timestamp);
-        }
-        summary.start_time = record.timestamp;
-        *servers.entry(record.server_name).or_default() += 1;
+        *servers.entry(server).or_default() += count;
     }
-    let mut top: Vec<ActivityCount> = servers.into_iter().map(|(name, count)| ActivityCount { name, count }).collect();
+    let count = |(name, count): (&str, u64)| ActivityCount {
+        name: name.to_owned(),
+        count,
+    };
+    let mut top: Vec<ActivityCount> = servers.into_iter().map(count).collect();
     top.sort_by_key(|one| std::cmp::Reverse(one.count));
     top.truncate(TOP);
     summary.top_servers = top;
@@ -89,90 +87,91 @@ impl UsageWindow {
             UsageWindow::Month => 30,
         }
     }
-
-    /// Returns the start of the window.
-    pub fn start(self, now: Timestamp) -> Timestamp {
-        now.checked_sub(SignedDuration::from_secs(self.seconds())).unwrap_or(Timestamp::MIN)
-    }
 }
 
-#[derive(Default)]
-struct Gathered {
-    usage: ToolUsage,
-    durations: Vec<u64>,
-}
-
-/// Returns the calls in `records`, which are ordered newest first, by tool and over time.
-pub(super) fn usage(
-    records: impl Iterator<Item = ActivityRecord>,
+/// The calls of a window that ends with the current period of the timeline.
+#[derive(Debug)]
+pub(super) struct Window {
     window: UsageWindow,
     now: Timestamp,
-) -> ActivityUsage {
-    let start = window.start(now);
-    let part = (window.seconds() / window.parts()).max(1);
-    let mut timeline: Vec<UsagePeriod> = (0..window.parts())
-        .map(|number| UsagePeriod {
+    start: Timestamp,
+    timeline: Vec<UsagePeriod>,
+    tools: BTreeMap<(String, String), ToolTotals>,
+}
+
+impl Window {
+    pub(super) fn new(window: UsageWindow, now: Timestamp) -> Window {
+        let end = (now.as_second().div_euclid(PERIOD) + 1) * PERIOD;
+        let start = Timestamp::from_second(end - window.seconds()).unwrap_or(Timestamp::MIN);
+        let part = window.seconds() / window.parts();
+        let period = |number: i64| UsagePeriod {
             start: start
                 .checked_add(SignedDuration::from_secs(number * part))
                 .map(|at| format!("{at:.0}"))
                 .unwrap_or_default(),
             ..UsagePeriod::default()
-        })
-        .collect();
-    let mut tools: BTreeMap<(String, String), Gathered> = BTreeMap::new();
-    for record in records.filter(|record| record.kind == TOOL_CALL) {
-        let Ok(at) = record.timestamp.parse::<Timestamp>() else { continue };
-        if at < start {
-            continue;
-        }
-        let bytes = record.response_bytes.unwrap_or_default();
-        let number = (at.as_second() - start.as_second()) / part;
-        let last = timeline.len().saturating_sub(1);
-        let index = usize::try_from(number).unwrap_or_default().min(last);
-        if let Some(period) = timeline.get_mut(index) {
-            period.calls += 1;
-            period.errors += u64::from(record.status == "error");
-            period.total_resp_bytes += bytes;
-        }
-        let tool = tools.entry((record.server_name, record.tool_name)).or_default();
-        tool.usage.calls += 1;
-        tool.usage.errors += u64::from(record.status == "error");
-        tool.usage.blocked += u64::from(record.status == "blocked");
-        tool.usage.total_resp_bytes += bytes;
-        tool.usage.total_req_bytes += record.request_bytes.unwrap_or_default();
-        if tool.usage.last_used.is_empty() {
-            tool.usage.last_used = record.timestamp;
-        }
-        if tool.durations.len() < MOST_DURATIONS {
-            tool.durations.push(record.duration_ms);
+        };
+        Window {
+            window,
+            now,
+            start,
+            timeline: (0..window.parts()).map(period).collect(),
+            tools: BTreeMap::new(),
         }
     }
-    let mut tools: Vec<ToolUsage> = tools.into_iter().map(finish).collect();
-    tools.sort_by_key(|tool| std::cmp::Reverse(tool.calls));
-    ActivityUsage {
-        window: window.word().to_owned(),
-        generated_at: format!("{now:.0}"),
-        tools,
-        timeline,
+
+    /// Returns the start of the window, which begins a period.
+    pub(super) fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// Adds the calls of a period of the timeline.
+    pub(super) fn add_period(&mut self, period: u32, calls: PeriodTotals) {
+        let part = self.window.seconds() / self.window.parts();
+        let number = (i64::from(period) * PERIOD - self.start.as_second()) / part.max(1);
+        let last = self.timeline.len().saturating_sub(1);
+        // The clock may have been set back: later calls are in the last part.
+        let index = usize::try_from(number).unwrap_or_default().min(last);
+        if let Some(period) = self.timeline.get_mut(index) {
+            period.calls += calls.calls;
+            period.errors += calls.errors;
+            period.total_resp_bytes += calls.response_bytes;
+        }
+    }
+
+    /// Adds calls of a tool.
+    pub(super) fn add_tool(&mut self, server: &str, tool: &str, calls: &ToolTotals) {
+        self.tools.entry((server.to_owned(), tool.to_owned())).or_default().add(calls);
+    }
+
+    /// Returns the totals, the most used tools first.
+    pub(super) fn finish(self) -> ActivityUsage {
+        let mut tools: Vec<ToolUsage> = self.tools.into_iter().map(tool_usage).collect();
+        tools.sort_by_key(|tool| std::cmp::Reverse(tool.calls));
+        ActivityUsage {
+            window: self.window.word().to_owned(),
+            generated_at: format!("{:.0}", self.now),
+            tools,
+            timeline: self.timeline,
+        }
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate needs no more digits")]
-fn finish(((server, tool), mut gathered): ((String, String), Gathered)) -> ToolUsage {
-    gathered.durations.sort_unstable();
-    let at = |percent: usize| {
-        let index = (gathered.durations.len() * percent).div_ceil(100).saturating_sub(1);
-        gathered.durations.get(index).copied().unwrap_or_default()
-    };
-    let (p50_ms, p95_ms) = (at(50), at(95));
-    let usage = gathered.usage;
+fn tool_usage(((server, tool), totals): ((String, String), ToolTotals)) -> ToolUsage {
+    let last = i64::try_from(totals.last).ok().and_then(|last| Timestamp::from_microsecond(last).ok());
     ToolUsage {
         server,
         tool,
-        p50_ms,
-        p95_ms,
-        error_rate: usage.errors as f64 / usage.calls.max(1) as f64,
-        ..usage
+        calls: totals.calls,
+        errors: totals.errors,
+        error_rate: totals.errors as f64 / totals.calls.max(1) as f64,
+        blocked: totals.blocked,
+        total_resp_bytes: totals.response_bytes,
+        total_req_bytes: totals.request_bytes,
+        p50_ms: totals.percentile(50),
+        p95_ms: totals.percentile(95),
+        last_used: last.map(|last| last.to_string()).unwrap_or_default(),
     }
 }
 
@@ -180,44 +179,55 @@ fn finish(((server, tool), mut gathered): ((String, String), Gathered)) -> ToolU
 mod tests {
     use super::*;
 
-    fn record(server: &str, status: &str, at: &str, ms: u64) -> ActivityRecord {
-        ActivityRecord {
-            kind: TOOL_CALL.to_owned(),
-            server_name: server.to_owned(),
-            tool_name: "t".to_owned(),
-            status: status.to_owned(),
-            timestamp: at.to_owned(),
-            duration_ms: ms,
-            response_bytes: Some(10),
-            ..ActivityRecord::default()
-        }
-    }
-
     #[test]
-    fn usage_has_percentiles_and_a_timeline_without_what_is_older() {
-        let now: Timestamp = "2026-01-02T00:00:00Z".parse().unwrap();
-        let mut records: Vec<ActivityRecord> =
-            (1..=100).map(|ms| record("a", "success", "2026-01-01T23:30:00Z", ms)).collect();
-        records.push(record("b", "error", "2026-01-01T00:10:00Z", 5));
-        records.push(record("b", "error", "2025-12-31T23:59:59Z", 5));
-        let usage = usage(records.into_iter(), UsageWindow::Day, now);
-        assert_eq!((usage.tools[0].p50_ms, usage.tools[0].p95_ms, usage.tools[0].calls), (50, 95, 100));
-        assert_eq!((usage.tools[1].calls, usage.tools[1].errors), (1, 1));
+    fn a_window_ends_with_the_current_period_and_has_equal_parts() {
+        let now: Timestamp = "2026-01-02T10:02:00Z".parse().unwrap();
+        let mut window = Window::new(UsageWindow::Day, now);
+        assert_eq!(window.start().to_string(), "2026-01-01T10:05:00Z");
+        let period = |text: &str| crate::activity::totals::period_of(text.parse().unwrap(), PERIOD);
+        let calls = PeriodTotals {
+            calls: 2,
+            errors: 1,
+            response_bytes: 10,
+        };
+        window.add_period(period("2026-01-01T10:05:00Z"), calls);
+        window.add_period(period("2026-01-02T10:00:00Z"), calls);
+        window.add_period(period("2026-01-05T10:00:00Z"), calls);
+        window.add_tool(
+            "a",
+            "t",
+            &ToolTotals {
+                calls: 1,
+                ..ToolTotals::default()
+            },
+        );
+        window.add_tool(
+            "b",
+            "t",
+            &ToolTotals {
+                calls: 2,
+                errors: 1,
+                ..ToolTotals::default()
+            },
+        );
+        let usage = window.finish();
         let calls: Vec<u64> = usage.timeline.iter().map(|period| period.calls).collect();
-        assert_eq!((calls.len(), calls[0], calls[23]), (24, 1, 100));
+        assert_eq!((calls.len(), calls[0], calls[23]), (24, 2, 4));
+        assert_eq!(usage.timeline[1].start, "2026-01-01T11:05:00Z");
+        assert_eq!((usage.tools[0].server.as_str(), usage.tools[0].error_rate), ("b", 0.5));
     }
 
     #[test]
     fn a_summary_counts_calls_by_outcome_and_server() {
-        let records = [
-            record("a", "success", "3", 1),
-            record("b", "blocked", "2", 1),
-            record("a", "error", "1", 1),
-            ActivityRecord::default(),
+        let key =
+            |status: &str, server: &str| ("tool_call".to_owned(), status.to_owned(), server.to_owned(), "t".to_owned());
+        let counts = [
+            (key("success", "a"), 2),
+            (key("blocked", "b"), 1),
+            (key("error", "a"), 1),
         ];
-        let summary = summarise(records.into_iter(), "all");
-        assert_eq!((summary.total_count, summary.error_count, summary.blocked_count), (3, 1, 1));
-        assert_eq!((summary.start_time.as_str(), summary.end_time.as_str()), ("1", "3"));
-        assert_eq!(summary.top_servers[0].name, "a");
+        let summary = summarise(&counts, "all");
+        assert_eq!((summary.total_count, summary.error_count, summary.blocked_count), (4, 1, 1));
+        assert_eq!((summary.top_servers[0].name.as_str(), summary.top_servers[0].count), ("a", 3));
     }
 }

@@ -41,7 +41,7 @@ pub fn keep_backup(path: &Path, before: Option<&[u8]>, change: &Change) -> io::R
     if let Some(same) = backups(path).into_iter().find(|backup| backup.bytes == before) {
         return Ok(Some(path.with_file_name(same.name)));
     }
-    let now = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
+    let now = crate::os::clock::now().strftime("%Y%m%d-%H%M%S").to_string();
     let mut suffix = String::new();
     for next in 1..100 {
         let backup = path.with_file_name(format!("{}{now}{suffix}", backup_prefix(path)));

@@ -3,6 +3,8 @@
 pub mod annotations;
 pub mod call_variant;
 pub mod entry;
+mod interner;
+mod lexicon;
 pub mod query;
 pub mod search_index;
 pub mod spelling;

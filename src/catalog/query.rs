@@ -1,6 +1,7 @@
 //! Splits a query into the words to search for. Recognises values such as paths, URLs and quoted text, which count
 //! less.
 
+use crate::catalog::interner::Interner;
 use crate::catalog::tokenizer::{Words, split};
 use crate::catalog::translations;
 
@@ -52,6 +53,7 @@ pub fn parse(query: &str, words: &Words) -> Vec<QueryWord> {
     let mut found = Found {
         words,
         list: Vec::new(),
+        places: Interner::new(),
     };
     for piece in &pieces {
         let name = piece.text.starts_with(char::is_uppercase) && pieces.len() > LONGEST_WITHOUT_NAMES;
@@ -72,22 +74,27 @@ pub fn parse(query: &str, words: &Words) -> Vec<QueryWord> {
 struct Found<'a> {
     words: &'a Words,
     list: Vec<QueryWord>,
+    /// The place of each term in the list.
+    places: Interner,
 }
 
 impl Found<'_> {
     fn add(&mut self, text: &str, kind: WordKind, correctable: bool) {
         for word in split(text).filter(|word| !self.words.is_filler(word)) {
             let Some(term) = self.words.term(&word) else { continue };
-            match self.list.iter_mut().find(|known| known.term == term) {
-                // A word in the text of the request counts in full, even if a value contains it too.
-                Some(known) if kind == WordKind::Word => known.kind = kind,
-                Some(_) => {}
-                None => self.list.push(QueryWord {
+            let (place, is_new) = self.places.add(&term);
+            if is_new {
+                self.list.push(QueryWord {
                     word,
                     term,
                     kind,
                     correctable,
-                }),
+                });
+            } else if kind == WordKind::Word
+                && let Some(known) = self.list.get_mut(place as usize)
+            {
+                // A word in the text of the request counts in full, even if a value contains it too.
+                known.kind = kind;
             }
         }
     }

@@ -3,8 +3,9 @@
 
 use crate::catalog::annotations::{Filter, Filters, Hints, SessionRisk, Withheld};
 pub use crate::catalog::entry::Entry;
+use crate::catalog::lexicon::TermId;
 use crate::catalog::query::{self, QueryWord, WordKind};
-use crate::catalog::term_index::{TermId, TermIndex};
+use crate::catalog::term_index::TermIndex;
 use crate::catalog::tokenizer::Words;
 use crate::catalog::weights::Weights;
 use crate::catalog::{spelling, synonyms};
@@ -227,7 +228,7 @@ impl ToolIndex {
 
     fn word_match(&self, word: &QueryWord, query_length: usize, entry: usize) -> WordMatch {
         let adds = self.meanings(word, query_length).into_iter().filter_map(|meaning| {
-            let postings = &self.terms.term(meaning.id)?.postings;
+            let postings = self.terms.term(meaning.id)?.postings;
             let at = postings.binary_search_by_key(&entry, |posting| posting.entry as usize).ok()?;
             Some((meaning.worth * postings.get(at)?.share, meaning))
         });
@@ -252,7 +253,7 @@ impl ToolIndex {
             // For each tool, only the best match among a word and its synonyms counts.
             for meaning in meanings {
                 let Some(term) = self.terms.term(meaning.id) else { continue };
-                for posting in &term.postings {
+                for posting in term.postings {
                     let Some(best) = best.get_mut(posting.entry as usize) else { continue };
                     if best.score == 0.0 {
                         touched.push(posting.entry);

@@ -16,38 +16,75 @@ pub const fn accepted(letters: usize) -> usize {
     }
 }
 
-/// Returns the number of insertions, deletions, substitutions and transpositions between two words, or `None` if it
-/// exceeds `most`.
-///
-/// The first letter must be the same: people seldom mistype it, and most unrelated short words differ there.
-pub fn distance(one: &[char], other: &[char], most: usize) -> Option<usize> {
-    if one.len().abs_diff(other.len()) > most || one.first() != other.first() {
-        return None;
-    }
-    // Row i holds the distances between the first i letters of `one` and every prefix of `other`.
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=other.len()).collect();
-    for (row, letter) in one.iter().enumerate() {
-        let mut current = Vec::with_capacity(last.len());
-        current.push(row + 1);
-        for (column, wanted) in other.iter().enumerate() {
-            let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX - 1);
-            let mut cost = (at(&last, column) + usize::from(letter != wanted))
-                .min(at(&last, column + 1) + 1)
-                .min(at(&current, column) + 1);
-            let swapped =
-                row > 0 && column > 0 && one.get(row - 1) == Some(wanted) && other.get(column - 1) == Some(letter);
-            if swapped {
-                cost = cost.min(at(&before_last, column - 1) + 1);
-            }
-            current.push(cost);
+/// Counts the typing mistakes between one word and others.
+pub struct Distances<'a> {
+    word: &'a [char],
+    /// Memory that is used again for each word.
+    other: Vec<char>,
+    before_last: Vec<usize>,
+    last: Vec<usize>,
+    current: Vec<usize>,
+}
+
+impl<'a> Distances<'a> {
+    /// Prepares to compare a word with others.
+    pub fn from(word: &'a [char]) -> Distances<'a> {
+        Distances {
+            word,
+            other: Vec::new(),
+            before_last: Vec::new(),
+            last: Vec::new(),
+            current: Vec::new(),
         }
-        if current.iter().min().is_none_or(|least| *least > most) {
+    }
+
+    /// Returns the number of insertions, deletions, substitutions and transpositions, or `None` if it exceeds `most`.
+    ///
+    /// The first letter must be the same: people seldom mistype it, and most unrelated short words differ there.
+    pub fn to(&mut self, other: &str, most: usize) -> Option<usize> {
+        if other.len() + most < self.word.len() {
             return None;
         }
-        before_last = std::mem::replace(&mut last, current);
+        self.other.clear();
+        self.other.extend(other.chars().take(self.word.len() + most + 1));
+        let Distances {
+            word,
+            other,
+            before_last,
+            last,
+            current,
+        } = self;
+        if word.len().abs_diff(other.len()) > most || word.first() != other.first() {
+            return None;
+        }
+        // Row i holds the distances between the first i letters of `word` and every prefix of `other`.
+        before_last.clear();
+        last.clear();
+        last.extend(0..=other.len());
+        let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX - 1);
+        let mut letter_before = None;
+        for (row, letter) in word.iter().enumerate() {
+            current.clear();
+            current.push(row + 1);
+            let (mut left, mut least, mut wanted_before) = (row + 1, row + 1, None);
+            for (column, wanted) in other.iter().enumerate() {
+                let substituted = at(last, column) + usize::from(letter != wanted);
+                let mut cost = substituted.min(at(last, column + 1) + 1).min(left + 1);
+                if letter_before == Some(wanted) && wanted_before == Some(letter) {
+                    cost = cost.min(at(before_last, column.wrapping_sub(1)) + 1);
+                }
+                current.push(cost);
+                (left, least, wanted_before) = (cost, least.min(cost), Some(wanted));
+            }
+            if least > most {
+                return None;
+            }
+            std::mem::swap(before_last, last);
+            std::mem::swap(last, current);
+            letter_before = Some(letter);
+        }
+        last.last().copied().filter(|distance| *distance <= most)
     }
-    last.last().copied().filter(|distance| *distance <= most)
 }
 
 /// Splits a compound into two known words, for example `pullrequest` into `pull` and `request`. Prefers the split whose
@@ -69,7 +106,7 @@ mod tests {
     use super::*;
 
     fn between(one: &str, other: &str, most: usize) -> Option<usize> {
-        distance(&one.chars().collect::<Vec<_>>(), &other.chars().collect::<Vec<_>>(), most)
+        Distances::from(&one.chars().collect::<Vec<_>>()).to(other, most)
     }
 
     #[test]

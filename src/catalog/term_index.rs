@@ -1,36 +1,50 @@
 //! The inverted index: each term with the tools that contain it. Everything that does not depend on a query is computed
 //! here, once.
 
-use std::collections::{BTreeMap, HashMap};
-
-use serde_json::Value;
+use std::sync::OnceLock;
 
 use crate::catalog::entry::Entry;
-use crate::catalog::spelling::{SHORTEST, accepted, distance, split_joined};
-use crate::catalog::tokenizer::{Words, runs, split};
+use crate::catalog::interner::{Interner, Strings};
+use crate::catalog::lexicon::{Lexicon, NAME, TermId, Texts};
+use crate::catalog::spelling::{Distances, SHORTEST, accepted};
+use crate::catalog::tokenizer::Words;
 use crate::catalog::weights::{FIELDS, Weights};
-
-/// Index of a term.
-pub type TermId = u32;
 
 /// The terms of a set of tools.
 pub struct TermIndex {
-    /// IDs by stem. Sorted, to find stems by prefix.
-    ids: BTreeMap<String, TermId>,
+    /// The stem of each term.
+    stems: Interner,
     terms: Vec<Term>,
-    /// The unstemmed words, sorted, to correct typing mistakes.
-    vocabulary: Vec<(Box<str>, TermId)>,
+    /// The postings of all terms, ordered by term and tool.
+    postings: Vec<Posting>,
+    /// The unstemmed words, to correct typing mistakes, and their terms; none for stop words.
+    spelled: Strings,
+    of_spelled: Vec<Option<TermId>>,
+    /// The terms ordered by stem, to find stems by prefix. Sorted for the first query that needs it, like the next one.
+    by_stem: OnceLock<Vec<TermId>>,
+    /// The numbers of the unstemmed words, in order.
+    by_spelling: OnceLock<Vec<u32>>,
 }
 
-/// A stem and the tools that contain it.
-#[derive(Default)]
-pub struct Term {
+/// A stem.
+#[derive(Clone, Copy)]
+struct Term {
+    weight: f32,
+    /// Where its postings end; they begin where those of the previous term end.
+    end: usize,
+}
+
+/// The occurrences of a term.
+#[derive(Clone, Copy)]
+pub struct Occurrences<'a> {
     /// Inverse document frequency: rare terms weigh more.
     pub weight: f32,
-    pub postings: Vec<Posting>,
+    /// The tools that contain the term, in order.
+    pub postings: &'a [Posting],
 }
 
 /// An occurrence of a term in one tool.
+#[derive(Clone, Copy, Default)]
 pub struct Posting {
     /// The tool's index.
     pub entry: u32,
@@ -40,48 +54,49 @@ pub struct Posting {
     pub of_name: f32,
 }
 
-/// Index of the name among the fields.
-const NAME: usize = 1;
-/// Minimum length of a word in a tool's name that may be split as a compound.
-const SHORTEST_JOINED: usize = 7;
-/// Minimum number of tools that must contain a word before it counts as a part of compounds.
-const PART_OCCURS: usize = 2;
 /// Minimum length of a stem in a prefix match.
 const SHORTEST_START: usize = 4;
 
 impl TermIndex {
     /// Indexes the tools.
     pub fn new(entries: &[Entry], words: &Words, weights: &Weights) -> TermIndex {
-        let mut lexicon = Lexicon::default();
-        let mut texts: Vec<Texts> =
-            entries.iter().map(|entry| fields(entry).map(|text| lexicon.terms(&text, words))).collect();
+        let mut lexicon = Lexicon::new(words);
+        let mut texts = Texts::read(entries, &mut lexicon);
         if weights.split_names {
-            split_names(entries, &mut texts, &lexicon, words);
+            texts.split_names(entries, &lexicon);
         }
-        let terms = weigh(&texts, lexicon.terms.len(), weights);
-        let mut vocabulary: Vec<(Box<str>, TermId)> =
-            lexicon.vocabulary.into_iter().map(|(word, id)| (word.into(), id)).collect();
-        vocabulary.sort_unstable();
+        let (terms, postings) = weigh(&texts, lexicon.len(), weights);
+        let (stems, spelled, of_spelled) = lexicon.into_parts();
         TermIndex {
-            ids: lexicon.terms.into_iter().zip(0..).collect(),
+            stems,
             terms,
-            vocabulary,
+            postings,
+            spelled,
+            of_spelled,
+            by_stem: OnceLock::new(),
+            by_spelling: OnceLock::new(),
         }
     }
 
-    /// Returns the ID of a stem.
+    /// Returns the term of a stem.
     pub fn id(&self, stem: &str) -> Option<TermId> {
-        self.ids.get(stem).copied()
+        self.stems.get(stem)
     }
 
-    /// Returns the term with this ID.
-    pub fn term(&self, id: TermId) -> Option<&Term> {
-        self.terms.get(id as usize)
+    /// Returns the occurrences of a term.
+    pub fn term(&self, id: TermId) -> Option<Occurrences<'_>> {
+        let term = self.terms.get(id as usize)?;
+        let previous = (id as usize).checked_sub(1).and_then(|previous| self.terms.get(previous));
+        let start = previous.map_or(0, |previous| previous.end);
+        Some(Occurrences {
+            weight: term.weight,
+            postings: self.postings.get(start..term.end)?,
+        })
     }
 
-    /// Returns the stem with this ID. Slow; only explanations use it.
+    /// Returns the stem of a term.
     pub fn stem(&self, id: TermId) -> Option<&str> {
-        self.ids.iter().find(|(_, known)| **known == id).map(|(stem, _)| stem.as_str())
+        self.stems.strings().get(id)
     }
 
     /// Returns the terms that start with this stem, and those that are a prefix of it.
@@ -89,10 +104,11 @@ impl TermIndex {
         if stem.chars().count() < SHORTEST_START {
             return Vec::new();
         }
-        let longer = self.ids.range(stem.to_owned()..).take_while(|(other, _)| other.starts_with(stem));
+        let sorted = self.by_stem.get_or_init(|| self.stems.strings().sorted());
+        let longer = starting_with(sorted, self.stems.strings(), stem).map(|(id, _)| id);
         let ends = stem.char_indices().map(|(at, _)| at).skip(SHORTEST_START);
-        let shorter = ends.filter_map(|end| self.ids.get(stem.get(..end)?));
-        longer.map(|(_, id)| id).chain(shorter).copied().collect()
+        let shorter = ends.filter_map(|end| self.stems.get(stem.get(..end)?));
+        longer.chain(shorter).collect()
     }
 
     /// Returns the terms with the smallest number of typing mistakes, and that number.
@@ -102,168 +118,95 @@ impl TermIndex {
         let Some(first) = letters.first().filter(|_| letters.len() >= SHORTEST) else {
             return (0, found);
         };
-        let start = first.to_string();
-        let from = self.vocabulary.partition_point(|(other, _)| **other < *start);
-        let mut other_letters = Vec::new();
-        for (other, id) in self.vocabulary.iter().skip(from).take_while(|(other, _)| other.starts_with(&start)) {
-            other_letters.clear();
-            other_letters.extend(other.chars());
-            let Some(mistakes) = distance(&letters, &other_letters, fewest) else { continue };
+        let sorted = self.by_spelling.get_or_init(|| self.spelled.sorted());
+        let mut distances = Distances::from(&letters);
+        for (number, other) in starting_with(sorted, &self.spelled, first.encode_utf8(&mut [0; 4])) {
+            let Some(term) = self.of_spelled.get(number as usize).copied().flatten() else {
+                continue;
+            };
+            let Some(mistakes) = distances.to(other, fewest) else { continue };
             if mistakes < fewest {
                 found.clear();
                 fewest = mistakes;
             }
-            if !found.contains(id) {
-                found.push(*id);
+            if !found.contains(&term) {
+                found.push(term);
             }
         }
         (fewest, found)
     }
 }
 
-/// The terms of each field of a tool.
-type Texts = [Vec<TermId>; FIELDS];
-
-/// Adds the parts of compounds to the names that contain them.
-fn split_names(entries: &[Entry], texts: &mut [Texts], lexicon: &Lexicon, words: &Words) {
-    let mut occurs = vec![0_usize; lexicon.terms.len()];
-    for [_, _, description, parameters, _] in texts.iter() {
-        let mut terms: Vec<TermId> = description.iter().chain(parameters).copied().collect();
-        terms.sort_unstable();
-        terms.dedup();
-        for term in terms {
-            if let Some(count) = occurs.get_mut(term as usize) {
-                *count += 1;
-            }
-        }
-    }
-    let known = |word: &str| {
-        let id = lexicon.ids.get(&words.term(word)?).copied()?;
-        (*occurs.get(id as usize)? >= PART_OCCURS).then_some(id)
-    };
-    for (entry, [_, name, ..]) in entries.iter().zip(texts) {
-        for word in split(&entry.tool.name) {
-            if word.chars().count() >= SHORTEST_JOINED
-                && known(&word).is_none()
-                && let Some((one, other)) = split_joined(&word, known)
-            {
-                name.extend([one, other]);
-            }
-        }
-    }
+/// Returns the strings with this prefix, with their numbers.
+fn starting_with<'a>(sorted: &'a [u32], strings: &'a Strings, prefix: &str) -> impl Iterator<Item = (u32, &'a str)> {
+    let from = sorted.partition_point(|number| strings.get(*number).is_some_and(|string| string < prefix));
+    let with_string = sorted.iter().skip(from).filter_map(|number| Some((*number, strings.get(*number)?)));
+    with_string.take_while(move |(_, string)| string.starts_with(prefix))
 }
 
 /// Computes each term's weight, and its score for each tool.
-fn weigh(texts: &[Texts], count: usize, weights: &Weights) -> Vec<Term> {
+fn weigh(texts: &Texts, count: usize, weights: &Weights) -> (Vec<Term>, Vec<Posting>) {
     let tools = texts.len() as f32;
-    let mut average = [0.0; FIELDS];
-    for text in texts {
-        for (average, field) in average.iter_mut().zip(text) {
-            *average += field.len() as f32 / tools;
-        }
-    }
-    let mut terms: Vec<Term> = (0..count).map(|_| Term::default()).collect();
+    let mut end = 0;
+    let terms: Vec<Term> = texts
+        .counts(count, std::array::from_fn::<usize, FIELDS, _>(|field| field))
+        .into_iter()
+        .map(|with| {
+            end += with as usize;
+            let with = with as f32;
+            Term {
+                weight: (1.0 + (tools - with + 0.5) / (with + 0.5)).ln(),
+                end,
+            }
+        })
+        .collect();
+    let mut postings = vec![Posting::default(); end];
+    // Where the next posting of each term belongs.
+    let mut next: Vec<usize> = std::iter::once(0).chain(terms.iter().map(|term| term.end)).take(count).collect();
+    let average = average_lengths(texts);
     let mut parts: Vec<(TermId, f32)> = Vec::new();
-    for (entry, text) in (0_u32..).zip(texts) {
-        for ((field, average), weight) in text.iter().zip(average).zip(weights.fields) {
+    for entry in 0..texts.len() {
+        for (field, (average, weight)) in average.iter().zip(weights.fields).enumerate() {
+            let field = texts.field(entry, field);
             let length = 1.0 - weights.b + weights.b * field.len() as f32 / average;
-            parts.extend(field.iter().map(|term| (*term, weight / length)));
+            parts.extend(field.map(|term| (term, weight / length)));
         }
         parts.sort_unstable_by_key(|(term, _)| *term);
         for same in parts.chunk_by(|a, b| a.0 == b.0) {
             let sum: f32 = same.iter().map(|(_, part)| part).sum();
-            if let Some(term) = same.first().and_then(|(term, _)| terms.get_mut(*term as usize)) {
-                let share = sum * (weights.k1 + 1.0) / (sum + weights.k1);
-                term.postings.push(Posting {
-                    entry,
-                    share,
-                    of_name: 0.0,
-                });
+            let next = same.first().and_then(|(term, _)| next.get_mut(*term as usize));
+            let Some((next, posting)) = next.and_then(|next| postings.get_mut(*next).map(|posting| (next, posting)))
+            else {
+                continue;
+            };
+            *next += 1;
+            *posting = Posting {
+                entry: entry as u32,
+                share: sum * (weights.k1 + 1.0) / (sum + weights.k1),
+                of_name: 0.0,
+            };
+        }
+        // The last posting of each of these terms is that of this tool.
+        let weight = |term: TermId| terms.get(term as usize).map_or(0.0, |term| term.weight);
+        let whole: f32 = texts.field(entry, NAME).map(weight).sum();
+        for term in texts.field(entry, NAME) {
+            let last = next.get(term as usize).and_then(|next| next.checked_sub(1));
+            if let Some(posting) = last.and_then(|last| postings.get_mut(last)) {
+                posting.of_name += weight(term) / whole;
             }
         }
         parts.clear();
     }
-    for term in &mut terms {
-        let with = term.postings.len() as f32;
-        term.weight = (1.0 + (tools - with + 0.5) / (with + 0.5)).ln();
-        term.postings.shrink_to_fit();
-    }
-    for (entry, text) in (0_u32..).zip(texts) {
-        let Some(name) = text.get(NAME) else { continue };
-        let whole: f32 = name.iter().filter_map(|term| terms.get(*term as usize)).map(|term| term.weight).sum();
-        for term in name {
-            let Some(term) = terms.get_mut(*term as usize) else { continue };
-            if let Ok(at) = term.postings.binary_search_by_key(&entry, |posting| posting.entry)
-                && let Some(posting) = term.postings.get_mut(at)
-            {
-                posting.of_name += term.weight / whole;
-            }
-        }
-    }
-    terms
+    (terms, postings)
 }
 
-/// Assigns IDs to terms. Caches each run of letters, which is split and stemmed only once.
-#[derive(Default)]
-struct Lexicon {
-    terms: Vec<String>,
-    ids: HashMap<String, TermId>,
-    of_runs: HashMap<String, Vec<TermId>>,
-    vocabulary: HashMap<String, TermId>,
-}
-
-impl Lexicon {
-    fn terms(&mut self, text: &str, words: &Words) -> Vec<TermId> {
-        let mut terms = Vec::new();
-        for run in runs(text) {
-            if let Some(known) = self.of_runs.get(run) {
-                terms.extend(known);
-                continue;
-            }
-            let mut found = Vec::new();
-            for word in split(run) {
-                if let Some(term) = words.term(&word) {
-                    let id = self.id(term);
-                    self.vocabulary.insert(word, id);
-                    found.push(id);
-                }
-            }
-            terms.extend(&found);
-            self.of_runs.insert(run.to_owned(), found);
-        }
-        terms
-    }
-
-    fn id(&mut self, term: String) -> TermId {
-        let next = self.terms.len() as TermId;
-        *self.ids.entry(term).or_insert_with_key(|term| {
-            self.terms.push(term.clone());
-            next
-        })
-    }
-}
-
-/// Returns the searchable text of a tool: server, name, title and description, parameters, their descriptions.
-fn fields(entry: &Entry) -> [String; FIELDS] {
-    let tool = &entry.tool;
-    let (mut parameters, mut explained) = (String::new(), String::new());
-    if let Some(properties) = tool.input_schema.get("properties").and_then(Value::as_object) {
-        for (parameter, schema) in properties {
-            parameters.push(' ');
-            parameters.push_str(parameter);
-            if let Some(description) = schema.get("description").and_then(Value::as_str) {
-                explained.push(' ');
-                explained.push_str(description);
-            }
+/// Returns the average number of terms in each field.
+fn average_lengths(texts: &Texts) -> [f32; FIELDS] {
+    let mut average = [0.0; FIELDS];
+    for entry in 0..texts.len() {
+        for (field, average) in average.iter_mut().enumerate() {
+            *average += texts.field(entry, field).len() as f32 / texts.len() as f32;
         }
     }
-    let title = tool.title.as_deref().unwrap_or_default();
-    let description = tool.description.as_deref().unwrap_or_default();
-    [
-        entry.server.clone(),
-        tool.name.to_string(),
-        format!("{title} {description}"),
-        parameters,
-        explained,
-    ]
+    average
 }

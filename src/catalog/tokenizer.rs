@@ -9,13 +9,13 @@ pub struct Words {
     stemmer: Stemmer,
 }
 
-/// Words that carry no meaning for a search.
+/// Words that carry no meaning for a search, sorted.
 const STOP_WORDS: &[&str] = &[
     "a", "an", "and", "are", "as", "at", "be", "by", "can", "for", "from", "i", "if", "in", "is", "it", "me", "my",
     "of", "on", "or", "that", "the", "their", "this", "to", "was", "will", "with", "you", "your",
 ];
 
-/// Words that are common in questions. They count only if a tool uses them.
+/// Words that are common in questions, sorted. They count only if a tool uses them.
 const ASKING_WORDS: &[&str] = &[
     "able",
     "about",
@@ -104,20 +104,52 @@ impl Words {
 
     /// Whether a word only belongs to the wording of a question: `please`, `which`.
     pub fn is_filler(&self, word: &str) -> bool {
-        ASKING_WORDS.contains(&word)
+        ASKING_WORDS.binary_search(&word).is_ok()
     }
 
     /// Returns the term for a word returned by [`split`]; `None` for a stop word.
     pub fn term(&self, word: &str) -> Option<String> {
-        (!STOP_WORDS.contains(&word)).then(|| self.stemmer.stem(word).into_owned())
+        STOP_WORDS.binary_search(&word).is_err().then(|| self.stemmer.stem(word).into_owned())
     }
 }
 
 /// Returns the runs of letters and digits in a text. A run holds one or more words.
 pub fn runs(text: &str) -> impl Iterator<Item = &str> {
+    Runs(text).filter(|run| run.contains(char::is_alphanumeric))
+}
+
+/// The parts of a text between separators.
+struct Runs<'a>(&'a str);
+
+impl<'a> Iterator for Runs<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let start = self.0.find(|c| !separates(c))?;
+        let rest = self.0.get(start..)?;
+        // Nearly all text is ASCII, which needs no decoding.
+        let end = match rest.bytes().position(|byte| !byte.is_ascii_alphanumeric()) {
+            None => rest.len(),
+            Some(at) if rest.as_bytes().get(at).is_some_and(u8::is_ascii) => at,
+            Some(_) => rest.find(separates).unwrap_or(rest.len()),
+        };
+        let (run, rest) = rest.split_at_checked(end)?;
+        self.0 = rest;
+        Some(run)
+    }
+}
+
+fn separates(c: char) -> bool {
+    if c.is_ascii() {
+        return !c.is_ascii_alphanumeric();
+    }
     // Combining marks such as the virama of Hindi and Bengali belong to words, although they are not letters.
-    text.split(|c: char| !c.is_alphanumeric() && !is_combining_mark(c) && c != '\u{200c}' && c != '\u{200d}')
-        .filter(|run| run.contains(char::is_alphanumeric))
+    !c.is_alphanumeric() && !is_combining_mark(c) && c != '\u{200c}' && c != '\u{200d}'
+}
+
+/// Whether a run is one word in lower case, which [`split`] would return unchanged.
+pub fn is_plain_word(run: &str) -> bool {
+    run.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
 /// Returns the words of a text in lower case.
@@ -179,6 +211,15 @@ mod tests {
         assert_eq!(terms("HTTPServer-v2"), ["http", "server", "v2"]);
         assert_eq!(terms("Größe der Äpfel"), ["größe", "der", "äpfel"]);
         assert!(terms("the of").is_empty());
+    }
+
+    #[test]
+    fn plain_words_are_not_split() {
+        for word in ["list", "v2", "2fa"] {
+            assert!(is_plain_word(word) && split(word).eq([word]), "{word}");
+        }
+        assert!(["List", "a_b", "größe", "天气"].into_iter().all(|word| !is_plain_word(word)));
+        assert!(STOP_WORDS.is_sorted() && ASKING_WORDS.is_sorted());
     }
 
     #[test]

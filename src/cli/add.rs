@@ -1,5 +1,6 @@
 //! `mcpproxy upstream add`, `add-json` and `set`: the entries of servers.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use reqwest::Url;
@@ -94,7 +95,7 @@ pub async fn add_json(context: &Context, link: &CoreLink, options: AddJsonArgume
     if context.store.load().map_or(true, |config| config.quarantines()) {
         entry.insert("quarantined".to_owned(), json!(!options.no_quarantine));
     }
-    entry.insert("created".to_owned(), json!(format!("{:.0}", jiff::Timestamp::now())));
+    entry.insert("created".to_owned(), json!(format!("{:.0}", crate::os::clock::now())));
     add_entry(context, link, &options.name, Value::Object(entry), false).await
 }
 
@@ -158,7 +159,7 @@ fn changed_keys(options: &SetArguments) -> Result<Map<String, Value>, CliError> 
 }
 
 /// Adds an entry through the running core, or to the configuration file.
-async fn add_entry(
+pub(super) async fn add_entry(
     context: &Context,
     link: &CoreLink,
     name: &str,
@@ -251,11 +252,11 @@ fn entry(options: &AddArguments, quarantines: bool) -> Result<Value, CliError> {
     if quarantines {
         entry.insert("quarantined".into(), json!(!options.no_quarantine));
     }
-    entry.insert("created".into(), json!(format!("{:.0}", jiff::Timestamp::now())));
+    entry.insert("created".into(), json!(format!("{:.0}", crate::os::clock::now())));
     Ok(Value::Object(entry))
 }
 
-fn check_name(name: &str) -> Result<(), CliError> {
+pub(super) fn check_name(name: &str) -> Result<(), CliError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if (1..=64).contains(&name.len()) && name.chars().all(allowed) {
         return Ok(());
@@ -275,7 +276,7 @@ fn check_url(url: &str) -> Result<(), CliError> {
         .guided("use http://… or https://…; for a local command: mcpproxy upstream add NAME -- COMMAND"))
 }
 
-fn headers(pairs: &[String]) -> Result<Map<String, Value>, CliError> {
+pub(super) fn headers(pairs: &[String]) -> Result<Map<String, Value>, CliError> {
     let mut headers = Map::new();
     for pair in pairs {
         let Some((name, value)) = pair.split_once(':').filter(|(name, _)| !name.trim().is_empty()) else {
@@ -287,7 +288,7 @@ fn headers(pairs: &[String]) -> Result<Map<String, Value>, CliError> {
     Ok(headers)
 }
 
-fn environment(pairs: &[String]) -> Result<Map<String, Value>, CliError> {
+pub(super) fn environment(pairs: &[String]) -> Result<Map<String, Value>, CliError> {
     let mut environment = Map::new();
     for pair in pairs {
         let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
@@ -296,6 +297,12 @@ fn environment(pairs: &[String]) -> Result<Map<String, Value>, CliError> {
         environment.insert(name.to_owned(), json!(value));
     }
     Ok(environment)
+}
+
+/// Fields as plain text.
+pub(super) fn text_fields(fields: Map<String, Value>) -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    fields.iter().map(|(name, value)| (name.clone(), text(value))).collect()
 }
 
 #[cfg(test)]

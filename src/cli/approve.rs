@@ -18,7 +18,9 @@ use crate::client::{CallError, Client};
 use crate::config::Config;
 use crate::contract::api::{Approved, Server, ServerAction, ServerTools, Servers};
 use crate::contract::review::Review;
-use crate::contract::review_text::{self, Subject, approval, confirmations, named_tools, review_lines, whole_review};
+use crate::contract::review_text::{
+    self, Mark, ReviewLine, Subject, approval, confirmations, named_tools, review_lines, whole_review,
+};
 use crate::contract::visible_text::one_line;
 use crate::control::review::ReviewedEntry;
 use crate::upstream::isolation::Isolator;
@@ -41,6 +43,13 @@ pub async fn approve(context: &Context, link: &CoreLink, options: &ApproveArgume
     let mut reviews = Vec::new();
     for name in &names {
         if options.inspect {
+            let before = review_of(client, name).await?;
+            if let Some(given) = &before.inspection {
+                say_review(&[ReviewLine::new(
+                    Mark::Plain,
+                    &format!("Starting `{name}` to list its tools. {given}"),
+                )]);
+            }
             let patient = client.clone().with_answer_limit(INSPECTION);
             let path = format!("{}/inspect", server_path(name));
             patient.post::<Value>(&path, None).await.map_err(|error| missing(error, name))?;

@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::cli::format::Format;
 
 pub use crate::cli::settings_args::{
-    ConfigCommand, ConnectArguments, DisconnectArguments, ForgetArguments, From, ImportArguments, Input, SecretName,
-    SecretsCommand, TelemetryCommand,
+    AddFoundArguments, ConfigCommand, ConnectArguments, DisconnectArguments, ForgetArguments, From, ImportArguments,
+    Input, SecretName, SecretsCommand, TelemetryCommand,
 };
 
 /// Connect all your AI clients to all your MCP servers through one local endpoint
@@ -60,6 +60,14 @@ pub enum Command {
     Serve(ServeArguments),
     /// Show whether MCPProxy is running, where it listens, and its servers
     Status(StatusArguments),
+    /// Add a server from a registry
+    #[command(
+        after_help = "Asks for what the server needs; secrets go into the keychain. It does not run until you approve it.\n\nExamples:\n  mcpproxy registry search airtable\n  mcpproxy add airtable-mcp-server\n  mcpproxy add io.github.domdomegg/airtable-mcp-server --option oci --env 'AIRTABLE_API_KEY=${keyring:airtable}'"
+    )]
+    Add(AddFoundArguments),
+    /// Search registries for servers, and choose which ones are searched
+    #[command(subcommand)]
+    Registry(crate::cli::registry::RegistryCommand),
     /// Add, list and change upstream servers
     #[command(subcommand)]
     Upstream(UpstreamCommand),

@@ -8,7 +8,12 @@ use crate::cli::examples::with_examples;
 /// The topics and their commands, in display order.
 const TOPICS: [(&str, &[&str]); 4] = [
     ("Get started", &["setup", "import", "connect", "disconnect", "ui", "status", "doctor"]),
-    ("Servers and tools", &["upstream", "tools", "call", "scan", "profile", "activity", "logs"]),
+    (
+        "Servers and tools",
+        &[
+            "add", "registry", "upstream", "tools", "call", "scan", "profile", "activity", "logs",
+        ],
+    ),
     ("Settings", &["config", "secrets", "telemetry", "migrate", "trust-cert"]),
     ("Program", &["serve", "stdio", "update", "uninstall", "completion", "version"]),
 ];

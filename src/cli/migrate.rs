@@ -55,7 +55,7 @@ fn without_core(context: &Context) -> Result<Takeover, CliError> {
     let Attempt::Held(_lock) = lock else {
         return Err(locked("another core is starting or ending".to_owned()));
     };
-    let now = jiff::Timestamp::now().to_string();
+    let now = crate::os::clock::now().to_string();
     match take_over(&context.root, &context.store, now).map_err(|error| failed(&error))? {
         State::Nothing => Ok(Takeover::default()),
         State::Done(record) => Ok(Takeover {

@@ -7,6 +7,7 @@
 
 pub mod activity;
 pub mod add;
+mod add_found;
 pub mod approve;
 pub mod args;
 mod completion;
@@ -26,6 +27,7 @@ pub mod output;
 pub mod profile;
 pub mod prompt;
 pub mod received;
+pub mod registry;
 pub mod scan;
 pub mod secrets;
 pub mod server_path;
@@ -53,6 +55,7 @@ use crate::contract::exit_code::ExitCode;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::names;
 use crate::os::environment::{Environment, home_directory};
+use crate::os::memory;
 use crate::server::logging;
 use crate::server::run::{ServeOptions, serve};
 
@@ -154,6 +157,8 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Help => status::help_and_line(&link).await,
         Command::Status(options) => return status::status(context, &link, &options).await,
         Command::Upstream(UpstreamCommand::Add(options)) => add::add(context, &link, options).await,
+        Command::Add(options) => add_found::add(context, &link, options).await,
+        Command::Registry(command) => registry::run(context, &link, command).await,
         Command::Upstream(UpstreamCommand::AddJson(options)) => add::add_json(context, &link, options).await,
         Command::Upstream(UpstreamCommand::Set(options)) => add::set(context, &link, options).await,
         Command::Upstream(UpstreamCommand::List) => upstream::list(context, &link).await,
@@ -207,6 +212,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
 }
 
 fn run_serve(options: ServeOptions) -> Result<ExitCode, (Format, CliError)> {
+    memory::fit_address_space();
     logging::start(&options.root, &options.environment);
     // One worker thread: with two, most steps of a call wake the other thread for nothing, which costs a quarter of the call.
     // Long computations leave it through `os::block_in_place`.

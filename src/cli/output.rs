@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::{ContentArrangement, Table, presets};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::cli::context::Context;
@@ -29,7 +29,7 @@ pub fn print<T: Serialize>(format: Format, value: &T, table: impl FnOnce(&T) -> 
         Format::Yaml => {
             let mut value = serde_json::to_value(value).map_err(|error| failed(error.to_string()))?;
             escape_strings(&mut value);
-            serde_saphyr::to_string(&value).map_err(|error| failed(error.to_string()))?
+            serde_saphyr::to_string(&Plain(&value)).map_err(|error| failed(error.to_string()))?
         }
     };
     if text.trim().is_empty() { Ok(()) } else { write_raw(&format!("{}\n", text.trim_end())) }
@@ -96,6 +96,27 @@ fn review_text(lines: &[ReviewLine], colours: bool) -> String {
 fn colours_for(is_terminal: bool) -> bool {
     let environment = Environment::read(|name| matches!(name, "NO_COLOR" | "TERM"));
     is_terminal && environment.non_empty("NO_COLOR").is_none() && environment.get("TERM") != Some("dumb")
+}
+
+/// A value for other formats than JSON, where a number of `serde_json` would be an object with its text.
+struct Plain<'a>(&'a Value);
+
+impl Serialize for Plain<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+                (Some(number), ..) => serializer.serialize_u64(number),
+                (_, Some(number), _) => serializer.serialize_i64(number),
+                (.., Some(value)) if Value::from(value).to_string() == number.to_string() => {
+                    serializer.serialize_f64(value)
+                }
+                _ => serializer.serialize_str(&number.to_string()),
+            },
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Plain)),
+            Value::Object(fields) => serializer.collect_map(fields.iter().map(|(key, value)| (key, Plain(value)))),
+            other => other.serialize(serializer),
+        }
+    }
 }
 
 fn escape_strings(value: &mut Value) {

@@ -25,6 +25,20 @@ pub fn confirm(question: &str, flag: &str) -> Result<bool, CliError> {
     Ok(read.is_ok() && is_yes(&answer))
 }
 
+/// Asks for a line on standard error. The caller has checked that there is a terminal.
+///
+/// # Errors
+/// [`CliError`]: the user ended the input.
+pub fn ask_line(question: &str) -> Result<String, CliError> {
+    eprint!("{question}");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    match std::io::stdin().lock().read_line(&mut answer) {
+        Ok(read) if read > 0 => Ok(answer.trim().to_owned()),
+        _ => Err(CliError::new("INVALID_INPUT", "cancelled: nothing was changed")),
+    }
+}
+
 fn is_yes(answer: &str) -> bool {
     matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }

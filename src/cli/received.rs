@@ -69,7 +69,7 @@ async fn ask(url: Url, id: AnonymousId) -> Result<Value, CliError> {
 /// Replaces the id by a new one.
 async fn new_id(context: &Context, link: &CoreLink) -> Result<(), CliError> {
     let id = AnonymousId::random();
-    let now = jiff::Timestamp::now().as_second();
+    let now = crate::os::clock::now().as_second();
     let values = [
         ("anonymous_id".to_owned(), json!(id)),
         ("anonymous_id_created_at".to_owned(), json!(Moment::from_unix(now))),

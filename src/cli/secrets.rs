@@ -115,7 +115,7 @@ fn checked(secret: &str) -> Result<String, CliError> {
     }
 }
 
-fn refused(error: KeychainError) -> CliError {
+pub(super) fn refused(error: KeychainError) -> CliError {
     let failed = CliError::new("OPERATION_FAILED", error.to_string());
     match error {
         KeychainError::None(_) => {

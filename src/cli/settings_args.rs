@@ -1,4 +1,4 @@
-//! Arguments of the commands for AI clients, settings, secrets and telemetry.
+//! Arguments of the commands for AI clients, registries, settings, secrets and telemetry.
 
 use std::path::PathBuf;
 
@@ -80,6 +80,37 @@ pub struct DisconnectArguments {
     /// Name of the entry (default: any entry pointing to this proxy)
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct AddFoundArguments {
+    /// Name of the server in the registry (see `mcpproxy registry search`), or its last part
+    #[arg(value_name = "NAME")]
+    pub server: String,
+    /// Only from this registry
+    #[arg(long, value_name = "ID")]
+    pub registry: Option<String>,
+    /// How to run it: npm, pypi, oci, nuget or remote (see `mcpproxy registry show`)
+    #[arg(long, value_name = "KIND")]
+    pub option: Option<String>,
+    /// Name of the new server (default: from its name in the registry)
+    #[arg(long = "name", value_name = "NAME")]
+    pub new_name: Option<String>,
+    /// Environment variable for a local server
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// HTTP header for a remote server
+    #[arg(long, value_name = "NAME: VALUE")]
+    pub header: Vec<String>,
+    /// Argument, or a part of one or of the URL
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub arg: Vec<String>,
+    /// Keep secrets in the configuration file instead of the keychain
+    #[arg(long)]
+    pub no_keychain: bool,
+    /// Do nothing if a server with this name exists
+    #[arg(long)]
+    pub if_not_exists: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -76,10 +76,7 @@ fn explained(found: &FoundTools) -> String {
         ));
     }
     if let Some(counts) = &found.counts {
-        lines.push(format!(
-            "Searches by AI clients since MCPProxy started: {}; {} led to a call ({} to the best tool, {} to one of the best five)",
-            counts.searches, counts.led_to_call, counts.called_best, counts.called_first_five
-        ));
+        lines.push(counts.in_words());
     }
     lines.join("\n")
 }

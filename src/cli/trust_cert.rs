@@ -13,7 +13,7 @@ use crate::server::encryption;
 pub fn trust_cert(context: &Context) -> Result<(), CliError> {
     let config = context.store.load().map_err(|error| config_error(&error))?;
     let tls = encryption::wanted(&config, &context.environment);
-    let now = jiff::Timestamp::now().as_second();
+    let now = crate::os::clock::now().as_second();
     let authority = encryption::authority(&tls, context.root.path(), now)
         .map_err(|problem| CliError::new("OPERATION_FAILED", problem))?;
     let path = authority.display().to_string();

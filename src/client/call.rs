@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use super::events::EventStream;
 use crate::contract::api::{Envelope, Ready};
 use crate::contract::endpoint::Endpoint;
+use crate::contract::exact_numbers::restore_text;
 use crate::contract::lenient;
 use crate::contract::names;
 use crate::os::local_stream;
@@ -239,7 +240,7 @@ impl Client {
         headers: &[(&str, String)],
         body: Option<&Value>,
     ) -> Result<Response<Incoming>, CallError> {
-        let bytes = body.map(|body| Bytes::from(body.to_string()));
+        let bytes = body.map(|body| Bytes::from(restore_text(&body.to_string()).into_owned()));
         let mut request = Request::builder().method(method).uri(path).header(names::HEADER_CLIENT, &self.name);
         if bytes.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");

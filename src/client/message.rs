@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::call::{BODY_LIMIT, CallError, Client};
 use super::events::EventStream;
+use crate::contract::exact_numbers::hold;
 use crate::contract::names;
 
 /// The core's response to a message.
@@ -29,7 +30,7 @@ impl Reply {
         let stream = self.stream.as_mut()?;
         loop {
             // An event without data only says that the stream is open.
-            if let Ok(message) = serde_json::from_str(&stream.next().await?.data) {
+            if let Ok(message) = serde_json::from_str(&hold(&stream.next().await?.data)) {
                 return Some(message);
             }
         }
@@ -59,7 +60,8 @@ impl Client {
         } else {
             let body = Limited::new(response.into_body(), BODY_LIMIT).collect().await;
             let body: Bytes = body.map_err(|error| self.failed(error))?.to_bytes();
-            let message: Option<Value> = serde_json::from_slice(&body).ok();
+            let text = String::from_utf8_lossy(&body);
+            let message: Option<Value> = serde_json::from_str(&hold(&text)).ok();
             (None, message.into_iter().collect())
         };
         Ok(Reply {

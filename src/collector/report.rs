@@ -152,7 +152,7 @@ impl Moment {
 
     /// The current time.
     pub fn now() -> Moment {
-        Moment(Timestamp::now().as_millisecond())
+        Moment(crate::os::clock::now().as_millisecond())
     }
 }
 

@@ -161,6 +161,9 @@ pub struct Isolation {
     pub log_max_files: Option<String>,
     pub read: Vec<PathBuf>,
     pub write: Vec<PathBuf>,
+    /// The start only lists the tools of a server before its approval: this directory is all that it may write to, and of the
+    /// files that the entry names it reads code at most.
+    pub inspection: Option<PathBuf>,
 }
 
 impl IsolationKeys {
@@ -186,6 +189,7 @@ impl IsolationKeys {
             log_max_files: either(&self.log_max_files, &all.log_max_files),
             read: all.read.iter().chain(&self.read).cloned().collect(),
             write: all.write.iter().chain(&self.write).cloned().collect(),
+            inspection: None,
         }
     }
 

@@ -10,6 +10,7 @@ pub mod environment_filter;
 pub mod isolation;
 pub mod profiles;
 pub mod references;
+pub mod registries;
 pub mod schema;
 pub mod server;
 pub mod serving;
@@ -28,6 +29,7 @@ use crate::config::deserialize::{null_as_default, optional_duration, string_or_n
 use crate::config::environment_filter::EnvironmentFilter;
 use crate::config::isolation::IsolationKeys;
 use crate::config::profiles::ProfileConfig;
+use crate::config::registries::RegistryConfig;
 use crate::config::server::servers;
 use crate::config::serving::{Concurrency, RoutingMode, TlsConfig};
 use crate::contract::names;
@@ -158,6 +160,9 @@ pub struct Config {
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<Policy>")]
     pub sensitive_data: Policy,
+    /// Registries to search for servers. By default the official one. None is contacted before you search.
+    #[serde(default)]
+    pub registries: Option<Vec<RegistryConfig>>,
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<TelemetryConfig>")]
     pub telemetry: TelemetryConfig,
@@ -380,9 +385,9 @@ fn default_listen() -> String {
     names::DEFAULT_LISTEN.to_owned()
 }
 
-/// What a search and a call cost with `retrieve_tools`: `docs/search-quality.md` measures it.
+/// About what a search and a call cost with `retrieve_tools`: `docs/search-quality.md` measures it.
 fn default_direct_up_to_tokens() -> usize {
-    1000
+    1500
 }
 
 /// Most tools that a search returns.

@@ -24,6 +24,13 @@ enum Piece<'a> {
     Reference(&'a str, &'a str),
 }
 
+/// A name that the keychain accepts.
+pub fn keychain_name(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' })
+        .collect()
+}
+
 /// Splits a string. Only `${word:…}` is a reference; `${HOME}` is left to a shell.
 fn pieces(mut text: &str) -> Vec<Piece<'_>> {
     let mut found = Vec::new();

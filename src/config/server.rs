@@ -149,6 +149,10 @@ pub struct OauthConfig {
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub extra_params: BTreeMap<String, String>,
+    /// Sign in although the authorization server does not announce PKCE. Only for one that you trust.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>")]
+    pub allow_missing_pkce: bool,
 }
 
 /// How to talk to a server.

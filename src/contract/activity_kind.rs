@@ -12,6 +12,8 @@ pub const TOOL_QUARANTINE_CHANGE: &str = "tool_quarantine_change";
 pub const CONFIG_CHANGE: &str = "config_change";
 /// `type` of a change of a server's state: it connected, or failed.
 pub const SERVER_CHANGE: &str = "server_change";
+/// `type` of a run or preview of a fix for a server's problem.
+pub const SERVER_FIX: &str = "server_fix";
 /// `type` of the core's start.
 pub const SYSTEM_START: &str = "system_start";
 /// `type` of the core's end.

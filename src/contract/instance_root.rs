@@ -95,6 +95,11 @@ impl InstanceRoot {
         self.path.join("mcp-sessions.json")
     }
 
+    /// `registry-cache/`: answers of registries of servers, for use without the network.
+    pub fn registry_cache(&self) -> PathBuf {
+        self.path.join("registry-cache")
+    }
+
     /// `oauth-tokens.json`: OAuth tokens from signing in to servers.
     pub fn oauth_tokens(&self) -> PathBuf {
         self.path.join("oauth-tokens.json")

@@ -3,6 +3,7 @@
 pub mod activity_kind;
 pub mod api;
 pub mod endpoint;
+pub mod exact_numbers;
 pub mod exit_code;
 pub mod failure;
 pub mod flag;
@@ -15,6 +16,7 @@ pub mod line_difference;
 pub mod loopback;
 pub mod names;
 pub mod platform;
+pub mod registry;
 pub mod review;
 pub mod review_text;
 pub mod run_facts;

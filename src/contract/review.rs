@@ -22,6 +22,9 @@ pub struct Review {
     /// Whether the tools come from an inspection of a server that needs approval. They are approved together with the
     /// server, and no others are.
     pub inspected: bool,
+    /// The access that the server gets if it is started before the approval to list its tools; absent if it cannot be inspected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inspection: Option<String>,
     /// Whether the server is running, so that its tools are known.
     pub connected: bool,
     #[serde(skip_serializing_if = "Option::is_none")]

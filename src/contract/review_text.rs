@@ -36,7 +36,8 @@ pub struct ReviewLine {
 }
 
 impl ReviewLine {
-    fn new(mark: Mark, text: &str) -> ReviewLine {
+    /// A line of this text.
+    pub fn new(mark: Mark, text: &str) -> ReviewLine {
         ReviewLine {
             mark,
             text: one_line(&text.replace('\t', "    ")),

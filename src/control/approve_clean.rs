@@ -74,7 +74,9 @@ pub fn approve_clean_tools(pool: &UpstreamPool, held: &mut Held) {
                     "approved, because the scanner found nothing"
                 );
                 let kept = clean.into_iter().map(|(tool, fingerprint)| (tool, Value::String(fingerprint))).collect();
-                if let Err(error) = pool.approvals().versions().extend(name, Part::Scanned, kept) {
+                if let Err(error) =
+                    pool.approvals().versions().extend(name, Part::Scanned, kept, |tool| server.has_tool(tool))
+                {
                     tracing::warn!(server = name, "could not keep that the scanner approved these tools: {error}");
                 }
             }

@@ -5,6 +5,7 @@ pub mod approve_clean;
 pub mod fixes;
 mod journal;
 pub mod live_config;
+pub mod registries;
 pub mod review;
 pub mod scan_tools;
 pub mod servers;

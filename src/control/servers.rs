@@ -3,6 +3,7 @@
 mod approve;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::{Map, Value, json};
@@ -30,6 +31,8 @@ pub struct ServerControl {
     inspected: Mutex<BTreeMap<String, (String, Vec<PendingTool>)>>,
     /// The versions of each server that the user has seen in a review.
     shown: Mutex<BTreeMap<String, Shown>>,
+    /// Where answers of registries are stored.
+    registry_cache: PathBuf,
 }
 
 /// The origin of a change.
@@ -115,7 +118,9 @@ pub enum ApproveServerError {
 
 impl ServerControl {
     pub fn new(config: Arc<LiveConfig>, pool: Arc<UpstreamPool>, offers: Arc<OfferApprovals>) -> ServerControl {
+        let beside = config.store().path().parent().map(Path::to_path_buf).unwrap_or_default();
         ServerControl {
+            registry_cache: beside.join("registry-cache"),
             config,
             offers,
             versions: pool.approvals().versions(),
@@ -123,6 +128,16 @@ impl ServerControl {
             inspected: Mutex::default(),
             shown: Mutex::default(),
         }
+    }
+
+    /// Sets where answers of registries are stored; by default beside the configuration file.
+    #[must_use]
+    pub fn with_registry_cache(self, registry_cache: PathBuf) -> ServerControl {
+        ServerControl { registry_cache, ..self }
+    }
+
+    pub(super) fn registry_cache(&self) -> PathBuf {
+        self.registry_cache.clone()
     }
 
     /// Returns the configuration.
@@ -157,7 +172,11 @@ impl ServerControl {
                 entry.insert("quarantined".to_owned(), Value::Bool(true));
             }
             entry.insert("added_by".to_owned(), Value::String(origin.to_string()));
-            entry.entry("created").or_insert_with(|| json!(format!("{:.0}", jiff::Timestamp::now())));
+            if !origin.may_approve() {
+                entry.remove("created");
+                entry.remove("changed_by");
+            }
+            entry.entry("created").or_insert_with(now);
             (name, Value::Object(entry))
         };
         let entries: Vec<(String, Value)> = entries.into_iter().map(prepared).collect();
@@ -173,15 +192,16 @@ impl ServerControl {
     /// # Errors
     /// [`StoreError`]
     pub async fn merge(&self, part: Map<String, Value>, origin: &Origin) -> Result<(), StoreError> {
-        let holds = self.config.current().quarantines() && !origin.may_approve();
-        let origin = origin.to_string();
+        let quarantines = self.config.current().quarantines();
+        let (origin, may_approve) = (origin.to_string(), origin.may_approve());
         let edit = self.config.edit(move |document| {
             let mut before = document.clone();
             document.merge(part.clone())?;
-            if !holds || !part.contains_key("mcpServers") {
+            if may_approve || !part.contains_key("mcpServers") {
                 return Ok(());
             }
-            hold_changed(&mut before, document, &origin)
+            keep_origins(&mut before, document, &origin)?;
+            if quarantines { hold_changed(&mut before, document, &origin) } else { Ok(()) }
         });
         edit.await
     }
@@ -314,6 +334,35 @@ impl ServerControl {
     }
 }
 
+fn now() -> Value {
+    json!(format!("{:.0}", crate::os::clock::now()))
+}
+
+/// The keys of an entry that record its history. Only this program writes them.
+const HISTORY: [&str; 3] = ["added_by", "created", "changed_by"];
+
+/// Takes back what an edit wrote about the history of servers: the review shows it, and trusts a person's entry more.
+pub(super) fn keep_origins(before: &mut Document, document: &mut Document, origin: &str) -> Result<(), EditError> {
+    for name in document.server_names()? {
+        let known = before.entry(&name).ok().cloned();
+        for key in HISTORY {
+            let value = match &known {
+                Some(known) => known.get(key).cloned(),
+                None => match key {
+                    "added_by" => Some(json!(origin)),
+                    "created" => Some(now()),
+                    _ => None,
+                },
+            };
+            match value {
+                Some(value) => document.set_in_server(&name, key, value)?,
+                None => document.remove_in_server(&name, key)?,
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Sets every server that is new, runs something else, or needed approval before, to need approval.
 pub(super) fn hold_changed(before: &mut Document, document: &mut Document, origin: &str) -> Result<(), EditError> {
     for name in document.server_names()? {
@@ -404,6 +453,30 @@ mod tests {
         let now = core.control.review("a").await.unwrap();
         core.control.approve("a", approval(Some(now.fingerprint))).await.unwrap();
         assert!(!quarantined(&core, "a"));
+    }
+
+    #[tokio::test]
+    async fn nobody_but_this_program_writes_the_history_of_a_server() {
+        let core = core();
+        let model = Origin::Model("c".into());
+        core.control.add("a", entry(json!({"name": "a", "command": "true", "enabled": false})), &model).await.unwrap();
+        let before = core.control.review("a").await.unwrap();
+        let forged = json!({"mcpServers": [
+            {"name": "a", "command": "true", "enabled": false, "quarantined": true, "added_by": "tray", "created": "2020-01-01T00:00:00Z"},
+            {"name": "b", "command": "true", "enabled": false, "added_by": "tray", "created": "2020-01-01T00:00:00Z"}]});
+        for apply in [false, true] {
+            let forged = entry(forged.clone());
+            let done = match apply {
+                true => core.control.apply(forged, &Origin::Rest).await,
+                false => core.control.merge(forged, &Origin::Rest).await,
+            };
+            done.unwrap();
+            let after = core.control.review("a").await.unwrap();
+            assert_eq!((&after.added_by, &after.created), (&before.added_by, &before.created));
+            let new = core.control.review("b").await.unwrap();
+            assert_eq!(new.added_by.as_deref(), Some("REST"));
+            assert_ne!(new.created.as_deref(), Some("2020-01-01T00:00:00Z"));
+        }
     }
 
     #[tokio::test]

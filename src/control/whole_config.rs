@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::document::{Document, EditError, MASK};
 use crate::config::store::StoreError;
-use crate::control::servers::{Origin, ServerControl, hold_changed};
+use crate::control::servers::{Origin, ServerControl, hold_changed, keep_origins};
 
 impl ServerControl {
     /// Enables or disables every server, in one edit; returns their names.
@@ -35,15 +35,16 @@ impl ServerControl {
     /// # Errors
     /// [`StoreError`]; nothing has changed then.
     pub async fn apply(&self, settings: Map<String, Value>, origin: &Origin) -> Result<(), StoreError> {
-        let holds = self.config().current().quarantines() && !origin.may_approve();
-        let origin = origin.to_string();
+        let quarantines = self.config().current().quarantines();
+        let (origin, may_approve) = (origin.to_string(), origin.may_approve());
         let edit = self.config().edit(move |document| {
             let mut before = document.clone();
             replace(document, settings.clone())?;
-            if holds && settings.contains_key("mcpServers") {
-                hold_changed(&mut before, document, &origin)?;
+            if may_approve || !settings.contains_key("mcpServers") {
+                return Ok(());
             }
-            Ok(())
+            keep_origins(&mut before, document, &origin)?;
+            if quarantines { hold_changed(&mut before, document, &origin) } else { Ok(()) }
         });
         edit.await
     }

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::catalog::call_variant;
 use crate::catalog::tool_id;
+use crate::contract::exact_numbers::hold;
 use crate::gateway::fast_path_messages::is_deep;
 
 /// The known keys, as in the tools' schemas.
@@ -88,7 +89,7 @@ impl<'a> UpstreamCall<'a> {
 
     /// Returns the tool's arguments. Missing arguments become an empty object, because servers reject `null`.
     pub fn arguments(&self) -> JsonObject {
-        self.raw_arguments().and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+        self.raw_arguments().and_then(|raw| serde_json::from_str(&hold(raw.get())).ok()).unwrap_or_default()
     }
 }
 
@@ -169,6 +170,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::contract::exact_numbers::restore_text;
 
     fn read(json: &str) -> Result<(String, Value), String> {
         let call = UpstreamCall::parse(json).map_err(|error| error.message)?;
@@ -209,13 +211,27 @@ mod tests {
             (r#"{"name": "s:t", "args_json": "[1]"}"#, "`args_json` is not a JSON object"),
             (r#"{"name": "s:t", "args_json": "null"}"#, "`args_json` is not a JSON object"),
             (r#"{"name": "s:t", "args_json": "{\"a\": \"\\ud83d\"}"}"#, "`args_json` is not a JSON object"),
-            (r#"{"name": "s:t", "args_json": "{\"a\": 1e999}"}"#, "`args_json` is not a JSON object"),
             (r#"{"name": "echo"}"#, "expected server:tool"),
             (r#"{"name": 5}"#, "`name` is missing"),
             ("{}", "`name` is missing"),
         ] {
             let error = read(json).unwrap_err();
             assert!(error.contains(message), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn numbers_keep_their_text() {
+        for arguments in [r#"{"a":1e999,"b":[1.50,-0,18446744073709551616]}"#] {
+            let escaped = serde_json::to_string(arguments).unwrap();
+            for json in [
+                format!(r#"{{"name":"s:t","args":{arguments}}}"#),
+                format!(r#"{{"name":"s:t","args_json":{escaped}}}"#),
+            ] {
+                let call = UpstreamCall::parse(&json).unwrap();
+                assert_eq!(call.raw_arguments().unwrap().get(), arguments);
+                assert_eq!(restore_text(&serde_json::to_string(&call.arguments()).unwrap()), arguments);
+            }
         }
     }
 

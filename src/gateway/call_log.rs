@@ -46,7 +46,7 @@ impl RecentCalls {
         let call = RecentCall {
             server: server.to_owned(),
             tool: tool.to_owned(),
-            at: jiff::Timestamp::now(),
+            at: crate::os::clock::now(),
         };
         let mut calls = self.calls();
         if calls.len() >= MOST {

@@ -11,6 +11,7 @@ use crate::activity::BodyPolicy;
 use crate::activity::call::{Call, LONGEST_BODY, cut};
 use crate::catalog::call_variant::Intent;
 use crate::contract::api::{INTERNAL_TOOL_CALL, TOOL_CALL};
+use crate::contract::exact_numbers::restore_text;
 use crate::gateway::call_log::Ended;
 use crate::gateway::http::headers::{SESSION_ID, text};
 use crate::gateway::session_usage::session_label;
@@ -110,7 +111,8 @@ pub fn report(call: CallRecorder<'_>, ended: Ended<'_>, contents: Contents<'_>, 
         Ended::Error(error) => ("error", Some(error)),
         Ended::Blocked(error) => ("blocked", Some(error)),
     };
-    let arguments = if policy.reads_arguments() { cut(call.arguments, LONGEST_BODY) } else { ("", false) };
+    let given = restore_text(call.arguments);
+    let arguments = if policy.reads_arguments() { cut(&given, LONGEST_BODY) } else { ("", false) };
     let response = if policy.reads_results() { cut(contents.text, LONGEST_BODY) } else { ("", false) };
     let caller = call.caller.cloned().unwrap_or_default();
     Call {
@@ -126,7 +128,7 @@ pub fn report(call: CallRecorder<'_>, ended: Ended<'_>, contents: Contents<'_>, 
         session: caller.session,
         profile: caller.profile,
         intent: call.intent.map(word),
-        request_bytes: Some(call.arguments.len() as u64),
+        request_bytes: Some(given.len() as u64),
         response_bytes: contents.bytes,
         arguments: arguments.0.to_owned(),
         response: response.0.to_owned(),

@@ -326,7 +326,8 @@ impl FastPath {
         let response = match answer {
             Some(Answer::Result(result)) => {
                 let too_long = self.mode == Mode::Search && result.get().len() > self.proxy.response_limit();
-                let head = ResultHead::of(&result).filter(|head| head.result_type.is_none() && !too_long);
+                let head = ResultHead::of(&result)
+                    .filter(|head| head.result_type.is_none() && head.has_content() && !too_long);
                 let Some(head) = head else {
                     return Outcome::HandedOver(Box::new(sent.started(None, Some(Answer::Result(result)))));
                 };

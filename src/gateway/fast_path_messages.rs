@@ -76,8 +76,8 @@ pub(super) fn is_deep(json: &[u8]) -> bool {
     false
 }
 
-/// Whether the library can parse all of it: no unpaired surrogates, no numbers out of range. A server must not receive
-/// a request that the library path would refuse.
+/// Whether the library can parse all of it: no unpaired surrogates. A server must not receive a request
+/// that the library path would refuse.
 pub(super) fn is_readable(json: &[u8]) -> bool {
     !is_deep(json) && serde_json::from_slice::<Readable>(json).is_ok()
 }
@@ -135,17 +135,24 @@ impl<'de> Visitor<'de> for Readable {
 
 /// The members of a tool result that the fast path needs.
 #[derive(Deserialize)]
-pub(super) struct ResultHead {
+pub(super) struct ResultHead<'a> {
+    #[serde(borrow, default)]
+    content: Option<&'a RawValue>,
     #[serde(default, rename = "isError")]
     pub(super) is_error: Option<bool>,
     #[serde(default, rename = "resultType")]
     pub(super) result_type: Option<IgnoredAny>,
 }
 
-impl ResultHead {
+impl<'a> ResultHead<'a> {
     /// Parses a result; `None` if it is not an object or a member has an unexpected type.
-    pub(super) fn of(result: &RawValue) -> Option<ResultHead> {
+    pub(super) fn of(result: &'a RawValue) -> Option<ResultHead<'a>> {
         result.get().starts_with('{').then(|| serde_json::from_str(result.get()).ok())?
+    }
+
+    /// Whether clients can read the result: they require a list of content, which the library path adds.
+    pub(super) fn has_content(&self) -> bool {
+        self.content.is_some_and(|content| content.get().starts_with('['))
     }
 }
 
@@ -187,8 +194,10 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::contract::exact_numbers::hold;
     use crate::contract::json_rpc::is_raw_id;
     use crate::gateway::call_arguments::UpstreamCall;
+    use crate::gateway::http::raw_results::held_arguments;
 
     #[test]
     fn depth_is_counted_outside_of_strings_only() {
@@ -209,7 +218,7 @@ mod tests {
         let id = serde_json::from_str(id.get()).unwrap();
         if call.name != "call_tool_read" {
             let arguments = if arguments == "null" { "{}" } else { arguments };
-            let arguments: Value = serde_json::from_str(arguments).unwrap();
+            let arguments: Value = serde_json::from_str(&hold(arguments)).unwrap();
             return arguments.is_object().then(|| (id, call.name.into_owned(), arguments));
         }
         let call = UpstreamCall::parse(arguments).ok()?;
@@ -218,7 +227,8 @@ mod tests {
 
     /// Returns the same for the library path.
     fn library(body: &[u8]) -> Option<(Value, String, Value)> {
-        let message: ClientJsonRpcMessage = serde_json::from_slice(body).ok()?;
+        let held = held_arguments(body);
+        let message: ClientJsonRpcMessage = serde_json::from_slice(held.as_deref().unwrap_or(body)).ok()?;
         let ClientJsonRpcMessage::Request(request) = message else { return None };
         let ClientRequest::CallToolRequest(call) = request.request else { return None };
         let id = serde_json::to_value(&request.id).unwrap();

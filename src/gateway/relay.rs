@@ -27,6 +27,7 @@ use crate::upstream::session::in_flight::{CallEvents, CallHandle, NoRecipient, Q
 use crate::upstream::session::multi_round_trip;
 use crate::upstream::session::pending::{Sent, Started};
 use crate::upstream::session::subscriptions::is_at_least;
+use crate::upstream::transport::as_written;
 use crate::upstream::waiting::Listed;
 
 /// One request to a server.
@@ -347,6 +348,9 @@ fn required(question: &ServerRequest) -> Value {
 fn has_failed(answer: &Result<ServerResult, ServiceError>) -> bool {
     match answer {
         Ok(ServerResult::CallToolResult(result)) => result.is_error == Some(true),
+        Ok(ServerResult::CustomResult(result)) => {
+            as_written::unwrapped(result.0.clone()).get("isError") == Some(&Value::Bool(true))
+        }
         answer => answer.is_err(),
     }
 }

@@ -38,7 +38,7 @@ impl Usage {
 
     /// Records a request of any kind.
     pub fn seen(&self) {
-        self.last.store(jiff::Timestamp::now().as_second(), Ordering::Relaxed);
+        self.last.store(crate::os::clock::now().as_second(), Ordering::Relaxed);
     }
 
     /// Returns the number of tool calls of the session.

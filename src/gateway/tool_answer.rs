@@ -2,11 +2,13 @@
 
 use rmcp::ErrorData;
 use rmcp::model::{CallToolResponse, CallToolResult, Extensions, ServerResult};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::gateway::http::raw_results::RawResult;
+use crate::contract::exact_numbers::restore_text;
+use crate::gateway::http::raw_results;
 use crate::gateway::search_mode::error_results::failed;
 use crate::upstream::error::CallError;
+use crate::upstream::transport::as_written;
 
 /// The answer to a tool call.
 pub enum ToolAnswer {
@@ -22,7 +24,7 @@ impl ToolAnswer {
             ToolAnswer::Response(response) => response,
             ToolAnswer::Raw(result) => {
                 let mut placeholder = CallToolResult::success(Vec::new());
-                placeholder.meta = Some(RawResult::put(extensions, result));
+                placeholder.meta = Some(raw_results::placeholder(extensions, result));
                 placeholder.into()
             }
         }
@@ -40,7 +42,7 @@ impl ToolAnswer {
         match self {
             ToolAnswer::Response(CallToolResponse::Complete(result)) => serde_json::to_value(result).ok(),
             ToolAnswer::Response(_) => None,
-            ToolAnswer::Raw(result) => Some(result.clone()),
+            ToolAnswer::Raw(result) => serde_json::from_str(&restore_text(&result.to_string())).ok(),
         }
     }
 }
@@ -59,17 +61,47 @@ pub fn tool_answer(server: &str, result: ServerResult) -> Result<ToolAnswer, Cal
     let raw = match result {
         ServerResult::CallToolResult(result) => return Ok(result.into()),
         ServerResult::InputRequiredResult(request) => return Ok(CallToolResponse::from(request).into()),
+        ServerResult::CustomResult(result) => as_written::unwrapped(result.0),
         other => serde_json::to_value(other).unwrap_or_default(),
     };
     match raw {
         Value::Object(mut result) => {
             // Clients require this member.
-            result.entry("content").or_insert_with(|| Value::Array(Vec::new()));
+            let content = result.entry("content").or_insert(Value::Null);
+            *content = match content.take() {
+                Value::Null => json!([]),
+                Value::String(text) => json!([{"type": "text", "text": text}]),
+                block @ Value::Object(_) => json!([block]),
+                other => other,
+            };
             Ok(ToolAnswer::Raw(Value::Object(result)))
         }
         other => Err(CallError::Other {
             server: server.to_owned(),
             error: format!("its result is not an object: {}", other.to_string().chars().take(60).collect::<String>()),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rmcp::model::CustomResult;
+
+    use super::*;
+
+    #[test]
+    fn content_becomes_a_list_that_clients_can_read() {
+        let block = json!({"type": "text", "text": "a"});
+        for (content, expected) in [
+            (json!({"content": null}), json!([])),
+            (json!({"vendor": 1}), json!([])),
+            (json!({"content": "a"}), json!([block])),
+            (json!({"content": block}), json!([block])),
+            (json!({"content": [block, 7]}), json!([block, 7])),
+        ] {
+            let answer = tool_answer("s", ServerResult::CustomResult(CustomResult::new(content.clone()))).unwrap();
+            assert_eq!(answer.to_json().unwrap()["content"], expected, "{content}");
+        }
+        assert!(tool_answer("s", ServerResult::CustomResult(CustomResult::new(json!("text")))).is_err());
     }
 }

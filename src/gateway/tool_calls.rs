@@ -241,12 +241,13 @@ impl Proxy {
         self.counts.add(Counter::UpstreamCalls);
     }
 
-    /// Counts a call of a tool that manages servers.
+    /// Counts a call of a tool that manages servers. Searches of registries are not counted.
     pub fn server_tool_called(&self, name: &str) {
-        self.counts.add(match name {
-            manage_servers::UPSTREAM_SERVERS => Counter::UpstreamServers,
-            _ => Counter::QuarantineSecurity,
-        });
+        match name {
+            manage_servers::UPSTREAM_SERVERS => self.counts.add(Counter::UpstreamServers),
+            manage_servers::QUARANTINE_SECURITY => self.counts.add(Counter::QuarantineSecurity),
+            _ => {}
+        }
     }
 
     /// Counts a call of one of the three call tools.

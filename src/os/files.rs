@@ -28,6 +28,8 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
+/// Copies that [`set_aside`] makes of one file.
+const MOST_COPIES: u32 = 100;
 /// Bytes of the end of a file that [`last_lines`] reads.
 const END: u64 = 1 << 20;
 
@@ -50,6 +52,33 @@ pub fn last_lines(path: &Path, most: usize) -> io::Result<Vec<String>> {
     // The first line may be incomplete.
     let lines: Vec<&str> = text.lines().skip(usize::from(start > 0)).collect();
     Ok(lines.iter().skip(lines.len().saturating_sub(most)).map(|line| (*line).to_owned()).collect())
+}
+
+/// Returns the complete lines of a text file after its first `from` bytes, and their end. A file that has become shorter
+/// is read from its start. At most [`END`] bytes are read; what is before them is skipped.
+///
+/// # Errors
+/// The file could not be read.
+pub fn lines_after(path: &Path, from: u64) -> io::Result<(Vec<String>, u64)> {
+    use std::io::{Read, Seek, SeekFrom};
+    let mut file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
+        Err(error) => return Err(error),
+    };
+    let length = file.metadata()?.len();
+    let from = if length < from { 0 } else { from };
+    let start = from.max(length.saturating_sub(END));
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(END).read_to_end(&mut bytes)?;
+    let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else {
+        return Ok((Vec::new(), from));
+    };
+    bytes.truncate(end + 1);
+    let text = String::from_utf8_lossy(&bytes);
+    let lines = text.lines().skip(usize::from(start > from)).map(str::to_owned).collect();
+    Ok((lines, start + end as u64 + 1))
 }
 
 /// Advice for a file or directory that cannot be created or written.
@@ -195,6 +224,37 @@ fn temporary_like(path: &Path, like: &Path, bytes: &[u8]) -> io::Result<tempfile
     Ok(temporary)
 }
 
+/// Keeps a copy of a file beside it, before it is replaced: `NAME.damaged`, `NAME.damaged-2` and so on. Returns its path.
+///
+/// # Errors
+/// The copy could not be made; the file is unchanged in any case.
+pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let target = link_target(path)?;
+    let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for number in 1..=MOST_COPIES {
+        let end = if number == 1 { String::new() } else { format!("-{number}") };
+        let copy = target.with_file_name(format!("{name}.damaged{end}"));
+        // A second name needs no space on a full disk. Not every file system has them.
+        let kept = fs::hard_link(&target, &copy).or_else(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Err(error),
+            _ => copy_to_new(&target, &copy),
+        });
+        match kept {
+            Ok(()) => return sync_directory(&copy).map(|()| copy),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other(format!("`{}` has too many damaged copies beside it: delete some", target.display())))
+}
+
+fn copy_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    let mut temporary = tempfile::Builder::new().prefix(&temporary_prefix()).tempfile_in(directory_of(to))?;
+    io::copy(&mut File::open(from)?, &mut temporary)?;
+    temporary.as_file().sync_all()?;
+    temporary.persist_noclobber(to).map(drop).map_err(|error| error.error)
+}
+
 /// The first `length` + 1 bytes of a file.
 fn read_if_there(path: &Path, length: usize) -> io::Result<Option<Vec<u8>>> {
     match File::open(path) {
@@ -310,6 +370,15 @@ pub fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Deletes a directory with everything in it, as far as possible.
+pub fn remove_directory(path: &Path) {
+    if let Err(error) = fs::remove_dir_all(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!("could not delete `{}`: {error}", path.display());
+    }
+}
+
 /// Start of the names of temporary files.
 const TEMPORARY: &str = ".mcpproxy-";
 /// A temporary file that does not say whose it is belongs to a program that has ended, if it is this old.
@@ -343,6 +412,22 @@ pub fn remove_temporaries(directory: &Path, is_running: impl Fn(u32) -> bool) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_followed_by_complete_lines() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.log");
+        assert_eq!(lines_after(&path, 7).unwrap(), (Vec::new(), 0));
+        fs::write(&path, "one\ntwo\nthr").unwrap();
+        let (lines, end) = lines_after(&path, 4).unwrap();
+        assert_eq!((lines, end), (vec!["two".to_owned()], 8));
+        assert_eq!(lines_after(&path, end).unwrap(), (Vec::new(), 8));
+        fs::write(&path, "new\n").unwrap();
+        assert_eq!(lines_after(&path, end).unwrap(), (vec!["new".to_owned()], 4), "rotated");
+        fs::write(&path, "x\n".repeat(usize::try_from(END).unwrap())).unwrap();
+        let (lines, end) = lines_after(&path, 0).unwrap();
+        assert_eq!((lines.len() as u64, end), (END / 2 - 1, END * 2));
+    }
 
     #[test]
     fn what_killed_processes_left_is_removed() {

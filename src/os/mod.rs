@@ -2,6 +2,7 @@
 
 pub mod block_in_place;
 pub mod browser;
+pub mod clock;
 pub mod daily_log;
 pub mod environment;
 pub mod files;
@@ -9,6 +10,7 @@ pub mod go_core_logs;
 pub mod hidden_input;
 pub mod https;
 pub mod keychain;
+pub mod line_times;
 pub mod local_stream;
 pub mod lock;
 pub mod memory;

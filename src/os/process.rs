@@ -15,6 +15,19 @@ pub fn kill_tree(pid: u32) {
     imp::kill_tree(pid);
 }
 
+/// Kills every process of this user one of whose variables is accepted: children inherit them, also in a session of their own.
+/// Reads the variables that a process was started with. Linux only.
+pub fn kill_marked(is_marked: impl Fn(&[u8]) -> bool) {
+    // One that is just being started may be missed at first.
+    for _ in 0..5 {
+        let marked = imp::processes_with(&is_marked);
+        if marked.is_empty() {
+            return;
+        }
+        marked.into_iter().for_each(kill_tree);
+    }
+}
+
 /// Whether standard input is a terminal.
 pub fn stdin_is_terminal() -> bool {
     std::io::IsTerminal::is_terminal(&std::io::stdin())
@@ -70,6 +83,24 @@ pub fn restore_file_limit() -> std::io::Result<()> {
 
 #[cfg(unix)]
 mod imp {
+    /// The processes one of whose variables is accepted.
+    #[cfg(target_os = "linux")]
+    pub(super) fn processes_with(is_marked: impl Fn(&[u8]) -> bool) -> Vec<u32> {
+        let own = std::process::id();
+        let id = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse::<u32>().ok();
+        let ids = std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(id);
+        let has_mark = |pid: &u32| {
+            let variables = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            variables.split(|byte| *byte == 0).any(&is_marked)
+        };
+        ids.filter(|pid| *pid != own).filter(has_mark).collect()
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn processes_with(_: impl Fn(&[u8]) -> bool) -> Vec<u32> {
+        Vec::new()
+    }
+
     use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
 
     fn id(pid: u32) -> Option<Pid> {
@@ -97,6 +128,10 @@ mod imp {
 
 #[cfg(windows)]
 mod imp {
+    pub(super) fn processes_with(_: impl Fn(&[u8]) -> bool) -> Vec<u32> {
+        Vec::new()
+    }
+
     use windows_sys::Win32::Foundation::{CloseHandle, WAIT_TIMEOUT};
     use windows_sys::Win32::System::Threading::{
         OpenProcess, PROCESS_SYNCHRONIZE, PROCESS_TERMINATE, TerminateProcess, WaitForSingleObject,
@@ -127,5 +162,31 @@ mod imp {
                 CloseHandle(process);
             }
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_marked_process_is_killed_in_whatever_session_it_is() {
+        let mark = format!("MCPPROXY_TEST_MARK={}", std::process::id());
+        let start = |mark: &str| Command::new("setsid").args(["sleep", "1000"]).env("MCPPROXY_TEST_MARK", mark).spawn();
+        let mut marked = start(&std::process::id().to_string()).unwrap();
+        let mut other = start("another").unwrap();
+        // It has its variables once the new program runs.
+        let environ = format!("/proc/{}/environ", marked.id());
+        while !std::fs::read(&environ).unwrap().windows(mark.len()).any(|part| part == mark.as_bytes()) {
+            std::thread::yield_now();
+        }
+        kill_marked(|variable| variable == mark.as_bytes());
+        assert_eq!(marked.wait().unwrap().signal(), Some(9));
+        assert!(other.try_wait().unwrap().is_none());
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 }

@@ -23,6 +23,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
+
+use crate::os::clock;
 use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
 
@@ -85,7 +87,7 @@ where
         }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(headers);
+    builder.timer(TokioTimer::new()).header_read_timeout(headers).auto_date_header(clock::has_http_date());
     let mut served = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let outcome = tokio::select! {
         outcome = served.as_mut() => outcome,

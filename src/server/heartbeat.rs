@@ -1,6 +1,7 @@
 //! Builds the next heartbeat of this core as a value. Building it changes nothing, so a preview has no side effects.
 
 use crate::config::{Config, TelemetryConfig};
+use crate::scan::sensitive::{Action, Policy};
 use crate::server::rest::views::server_stats;
 use crate::server::run_facts::RunFacts;
 use crate::telemetry::payload::{
@@ -43,7 +44,10 @@ pub fn snapshot(
             require_mcp_auth: config.require_mcp_auth,
             enable_code_execution: false,
             quarantine_enabled: config.quarantine_enabled != Some(false),
-            sensitive_data_detection_enabled: false,
+            sensitive_data_detection_enabled: detects_sensitive_data(
+                config.sensitive_data,
+                servers.iter().filter_map(|server| server.config.sensitive_data),
+            ),
             oauth_provider_types: servers
                 .iter()
                 .filter_map(|server| server.sign_in.provider)
@@ -61,6 +65,12 @@ pub fn snapshot(
         autostart_enabled: facts.autostart_enabled(),
         activation: facts.recorder().activation(now),
     }
+}
+
+/// Whether the calls of any server are scanned for sensitive data.
+fn detects_sensitive_data(general: Policy, mut of_servers: impl Iterator<Item = Policy>) -> bool {
+    let detects = |policy: Policy| policy.arguments != Action::Off || policy.results != Action::Off;
+    detects(general) || of_servers.any(detects)
 }
 
 /// The installation ID for a heartbeat.
@@ -94,6 +104,22 @@ mod tests {
             anonymous_id: id.map(str::to_owned),
             ..TelemetryConfig::default()
         }
+    }
+
+    #[test]
+    fn the_detection_of_sensitive_data_is_on_if_any_call_is_scanned() {
+        let off = Policy {
+            arguments: Action::Off,
+            results: Action::Off,
+        };
+        let warns = Policy {
+            results: Action::Warn,
+            ..off
+        };
+        assert!(detects_sensitive_data(Policy::default(), std::iter::empty()));
+        assert!(!detects_sensitive_data(off, [off].into_iter()));
+        assert!(detects_sensitive_data(off, [off, warns].into_iter()));
+        assert!(detects_sensitive_data(warns, std::iter::empty()));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::contract::{names, visible_text};
 use crate::os::daily_log::{DailyLog, is_log};
 use crate::os::environment::Environment;
 use crate::os::files;
+use crate::server::log_limit::Limited;
 
 /// Maximum size of a log file, in bytes; there are at most two per day.
 const LONGEST: u64 = 16 << 20;
@@ -42,13 +43,17 @@ pub fn start(root: &InstanceRoot, environment: &Environment) {
         .and_then(|()| files::create_private_dir(&root.logs()))
         .ok()
         .and_then(|()| DailyLog::open(root.logs(), LONGEST, DAYS, today).ok())
-        .map(|file| fmt::layer().with_ansi(false).with_writer(std::sync::Mutex::new(file)).with_filter(filter()));
+        .map(|file| {
+            let format = Limited::new(fmt::format().with_ansi(false));
+            let layer = fmt::layer().with_ansi(false).event_format(format);
+            layer.with_writer(std::sync::Mutex::new(file)).with_filter(filter())
+        });
     let terminal = std::io::stderr().is_terminal();
     // At a terminal, also shows progress; the tray only reads warnings and errors.
     let level = if terminal { LevelFilter::INFO } else { LevelFilter::WARN };
     let stderr = fmt::layer()
         .with_ansi(terminal)
-        .with_target(false)
+        .event_format(Limited::new(fmt::format().with_ansi(terminal).with_target(false)))
         .with_writer(move || Stderr { is_terminal: terminal })
         .with_filter(filter())
         .with_filter(level);
@@ -58,7 +63,7 @@ pub fn start(root: &InstanceRoot, environment: &Environment) {
 
 /// Returns today's date (UTC) in the format of the file names.
 fn today() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
+    crate::os::clock::now().strftime("%Y-%m-%d").to_string()
 }
 
 /// Standard error, with colours only at a terminal. Otherwise, each event is exactly one line.

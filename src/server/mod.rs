@@ -6,6 +6,7 @@ pub mod event_log;
 pub mod heartbeat;
 pub mod jobs;
 pub mod listeners;
+mod log_limit;
 pub mod logging;
 pub mod page;
 pub mod rest;

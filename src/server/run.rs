@@ -78,7 +78,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let root = options.root.clone();
     let store = ConfigStore::new(options.config.clone().unwrap_or_else(|| root.config()));
     let _instance = lock_instance(&root)?;
-    let now = jiff::Timestamp::now();
+    let now = crate::os::clock::now();
     let taken_over = take_over(&root, &store, now.to_string()).map_err(|error| not_taken_over(&error))?;
     report(&taken_over);
     let config = Arc::new(store.load_or_create().map_err(|error| unusable_config(&error))?);
@@ -109,7 +109,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     (options.on_ready)(&address.to_string(), core.app.is_encrypted);
     show_notice(&core.app).await;
     tokio::spawn(watch_config(core.app.clone()));
-    let clock = || jiff::Timestamp::now().as_second();
+    let clock = || crate::os::clock::now().as_second();
     tokio::spawn(send_heartbeats(core.app.clone(), clock));
     tokio::spawn(look_for_updates(core.app.clone()));
     tracing::info!(%address, root = %root.path().display(), "serving");
@@ -194,7 +194,8 @@ impl Core {
         let live = LiveConfig::new(store, config, upstreams.clone(), on_telemetry);
         let config = Arc::new(live.with_activity_log(activity.clone()));
         let offers = Arc::new(OfferApprovals::load(&options.root.offer_approvals()));
-        let control = Arc::new(ServerControl::new(config.clone(), upstreams.clone(), offers.clone()));
+        let control = ServerControl::new(config.clone(), upstreams.clone(), offers.clone());
+        let control = Arc::new(control.with_registry_cache(options.root.registry_cache()));
         let (update, update_seen) = watch::channel(None);
         let (ready, ready_seen) = watch::channel(false);
         let proxy = Proxy::new(upstreams.clone(), offers, config.subscribe(), facts.recorder(), facts.counts());
@@ -283,7 +284,7 @@ fn serve_tcp(
     match certificate {
         #[cfg(target_os = "linux")]
         Some(certificate) => {
-            let clock = || jiff::Timestamp::now().as_second();
+            let clock = || crate::os::clock::now().as_second();
             tokio::spawn(stop.clone().run_until_cancelled_owned(certificate.clone().keep_valid(clock)));
             tokio::spawn(async move {
                 match crate::server::tls::TlsListener::new(tcp, certificate) {

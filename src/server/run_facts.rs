@@ -109,7 +109,7 @@ impl RunFacts {
     }
 
     fn switch_on(&self) {
-        let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+        let today = crate::os::clock::now().strftime("%Y-%m-%d").to_string();
         match self.recorder.switch_on(&today) {
             Ok(None) => {}
             Ok(Some(aside)) => {
@@ -171,7 +171,7 @@ impl RunFacts {
 
     /// Returns the activation milestones; `None` while telemetry is off.
     pub fn activation(&self) -> Option<Activation> {
-        self.recorder.is_on().then(|| self.recorder.activation(jiff::Timestamp::now().as_second()))
+        self.recorder.is_on().then(|| self.recorder.activation(crate::os::clock::now().as_second()))
     }
 
     /// Returns how long this core has been running.

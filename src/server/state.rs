@@ -82,7 +82,7 @@ impl App {
         } else {
             (CorePhase::Starting, "Starting")
         };
-        let now = jiff::Timestamp::now();
+        let now = crate::os::clock::now();
         let facts = self.facts.facts();
         Status {
             running: ready,

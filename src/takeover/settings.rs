@@ -16,6 +16,7 @@ const GO_DEFAULTS: &str = include_str!("go_defaults.json");
 
 /// Keys that this core uses, or that need no action. Everything below such a key is included.
 const IN_EFFECT: &[&str] = &[
+    "registries",
     "listen",
     "enable_socket",
     "tray_endpoint",
@@ -91,6 +92,9 @@ const IN_EFFECT_FOR_SERVER: &[&str] = &[
     "changed_by",
     "created",
     "updated",
+    // Who added the entry and who changed it last, which MCPProxy writes.
+    "added_by",
+    "changed_by",
     "source_registry_id",
     "source_registry_provenance",
 ];
@@ -113,7 +117,6 @@ const WHY: &[(&str, &str)] = &[
     ("output_", "results are passed on as the server sent them"),
     ("oauth_expiry_warning_hours", "sign-ins are refreshed without a warning period"),
     ("observability", "there are no metrics or traces"),
-    ("registries", "servers are not searched in this registry"),
     ("reveal_secret_headers", "secrets are always masked"),
     ("security", "the scanners of the Go core do not exist here"),
     ("sensitive_data_detection", "set `sensitive_data` instead"),
@@ -205,6 +208,13 @@ pub fn notices(document: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_mcpproxy_itself_writes_is_not_reported() {
+        let entry = serde_json::json!({"name": "a", "command": "x", "added_by": "web UI", "changed_by": "tray",
+            "created": "2026-01-01T00:00:00Z", "enabled": true, "quarantined": false});
+        assert_eq!(unused(&serde_json::json!({"mcpServers": [entry]})), []);
+    }
 
     #[test]
     fn every_key_of_this_core_has_an_effect() {

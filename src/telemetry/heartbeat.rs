@@ -151,11 +151,20 @@ mod tests {
         let _ = next(&odd, i64::MIN, f64::NAN);
     }
 
-    /// A computer that is on from `start` to `end` and used from time to time.
+    /// A computer that is on from `start` to `end`, used from time to time, and asleep in between.
     struct Session {
         start: i64,
         end: i64,
         uses: Vec<i64>,
+        sleeps: Vec<(i64, i64)>,
+    }
+
+    impl Session {
+        /// When a timer for `moment` ends: a sleeping computer notices it only when it wakes up.
+        fn awake_at(&self, moment: i64) -> i64 {
+            let asleep = self.sleeps.iter().find(|(start, end)| (*start..*end).contains(&moment));
+            asleep.map_or(moment, |(_, end)| *end)
+        }
     }
 
     /// Runs the schedule as the sending loop does, with one attempt in eight failing. Returns the days with an accepted
@@ -186,7 +195,7 @@ mod tests {
                             accepted += 1;
                         }
                     }
-                    Next::Send(wait) => now += i64::try_from(wait.as_secs()).unwrap(),
+                    Next::Send(wait) => now = session.awake_at(now + i64::try_from(wait.as_secs()).unwrap()),
                     Next::Activity => {
                         let Some(used) = session.uses.iter().copied().find(|used| *used > now) else { break };
                         now = used;
@@ -208,9 +217,7 @@ mod tests {
             state >> 33
         };
         let mut at = |low: i64, high: i64| low + i64::try_from(random()).unwrap() % (high - low);
-        let mut short = Vec::new();
-        let mut office = Vec::new();
-        let mut laptop = Vec::new();
+        let (mut short, mut brief, mut office, mut laptop) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for number in 0..400 {
             let midnight = MIDNIGHT + number * 86_400;
             // Twenty minutes to two hours, at any time of the day.
@@ -219,25 +226,44 @@ mod tests {
                 start,
                 end: start + at(1200, 7200),
                 uses: vec![start + 30],
+                sleeps: Vec::new(),
             });
+            // Five to ten minutes, three times a day.
+            for hour in [8, 13, 19] {
+                let start = midnight + hour * 3600 + at(0, 3600);
+                brief.push(Session {
+                    start,
+                    end: start + at(300, 600),
+                    uses: vec![start + 30],
+                    sleeps: Vec::new(),
+                });
+            }
             // Nine to five, a little earlier or later each day.
             let start = midnight + at(8 * 3600, 10 * 3600);
             office.push(Session {
                 start,
                 end: start + 8 * 3600,
                 uses: vec![start + 10, start + 3600],
+                sleeps: Vec::new(),
             });
         }
-        // A laptop that is always on, sleeps at night and is used at varying hours.
+        // A laptop that is always on and used at varying hours. It sleeps a few minutes after each use, until the next one.
         let uses: Vec<i64> =
             (0..400).flat_map(|number| [number * 86_400 + 7 * 3600, number * 86_400 + 20 * 3600]).collect();
         let uses: Vec<i64> = uses.into_iter().map(|second| MIDNIGHT + second + at(0, 7200)).collect();
+        let sleeps = uses.windows(2).map(|pair| (pair[0] + at(240, 900), pair[1])).collect();
         laptop.push(Session {
             start: MIDNIGHT + 60,
             end: MIDNIGHT + 400 * 86_400,
             uses,
+            sleeps,
         });
-        for (name, sessions) in [("short", &short), ("office", &office), ("laptop", &laptop)] {
+        for (name, sessions) in [
+            ("short", &short),
+            ("brief", &brief),
+            ("office", &office),
+            ("laptop", &laptop),
+        ] {
             let active: BTreeSet<i64> =
                 sessions.iter().flat_map(|session| session.uses.iter().map(|used| day(*used))).collect();
             let mut state = 7_u64;

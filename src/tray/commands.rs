@@ -62,7 +62,7 @@ pub(super) fn unregister(world: &World) -> ExitCode {
             if !root.path().is_dir() {
                 return Ok(());
             }
-            write_sidecar(&root, &system.status(), jiff::Timestamp::now()).map_err(|error| error.to_string())
+            write_sidecar(&root, &system.status(), crate::os::clock::now()).map_err(|error| error.to_string())
         });
     #[cfg(windows)]
     let done = done.and(own_folder(world).and_then(terminal_path::remove));

@@ -49,7 +49,7 @@ impl Journal {
         let entry = Entry {
             kind,
             reason,
-            at: jiff::Timestamp::now(),
+            at: crate::os::clock::now(),
             uptime_seconds: Some(self.began.elapsed().as_secs()),
             pid,
         };

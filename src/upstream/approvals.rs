@@ -3,9 +3,9 @@
 //! Approving a server approves the tools it has then. From then on any change in a description, a schema or an annotation holds the
 //! tool back until a person approves it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use rmcp::model::Tool;
@@ -14,27 +14,38 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::os::block_in_place::block_in_place;
-use crate::os::files;
 use crate::os::sync::lock;
 use crate::takeover::go_hash::GoTool;
 use crate::takeover::imported::{Comparison, ImportedApprovals, ImportedServer};
+use crate::upstream::approval_file::{ApprovalFile, Servers};
 use crate::upstream::approved_versions::{ApprovedVersions, Part};
 
 /// The approved tools, kept in a file of the data directory.
 pub struct Approvals {
-    path: PathBuf,
+    file: ApprovalFile,
     approved: Mutex<Approved>,
     /// Held while the file is written, which may take long: never together with `approved` except for a moment.
     writing: Mutex<()>,
     imported: Mutex<ImportedApprovals>,
     versions: Arc<ApprovedVersions>,
+    /// The names of the tools that each server listed last.
+    listed: Mutex<BTreeMap<String, BTreeSet<String>>>,
 }
 
 #[derive(Default)]
 struct Approved {
-    servers: BTreeMap<String, BTreeMap<String, ToolFingerprint>>,
-    /// The file could not be read. Any server may have been in it, so none counts as new.
+    servers: Servers<ToolFingerprint>,
+    /// The file could not be read. Any server may have been in it, so none counts as new. The file says so from then on.
     lost: bool,
+    /// The same of the imported approvals. Their file is not changed, so it says so itself.
+    lost_imports: bool,
+}
+
+impl Approved {
+    /// Whether this is a server that never listed its tools.
+    fn is_new(&self, server: &str) -> bool {
+        !self.lost && !self.lost_imports && !self.servers.contains_key(server)
+    }
 }
 
 /// A tool's definition in short: tools with equal fingerprints are the same.
@@ -68,9 +79,6 @@ impl PendingTool {
         }
     }
 }
-
-/// Largest file that is read: tens of thousands of tools.
-const LARGEST: u64 = 64 * 1024 * 1024;
 
 impl ToolFingerprint {
     /// The fingerprint of a tool.
@@ -135,29 +143,20 @@ impl ToolFingerprint {
 }
 
 impl Approvals {
-    /// Loads this file. If it cannot be read, nothing is approved.
+    /// Loads this file. Its unreadable parts are not approved.
     pub fn load(path: &Path) -> Approvals {
-        let approved = match files::read_bounded(path, LARGEST) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::from),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
-            Err(error) => Err(error),
-        };
-        let approved = match approved {
-            Ok(servers) => Approved { servers, lost: false },
-            Err(error) => {
-                tracing::error!("could not read `{}`: {error}; every tool needs approval again", path.display());
-                Approved {
-                    lost: true,
-                    ..Approved::default()
-                }
-            }
-        };
+        let (file, content) = ApprovalFile::load(path);
         Approvals {
-            path: path.to_path_buf(),
-            approved: Mutex::new(approved),
+            file,
+            approved: Mutex::new(Approved {
+                servers: content.servers,
+                lost: content.lost,
+                lost_imports: false,
+            }),
             writing: Mutex::default(),
             imported: Mutex::default(),
             versions: Arc::new(ApprovedVersions::new(path.with_file_name("approved"))),
+            listed: Mutex::default(),
         }
     }
 
@@ -173,7 +172,7 @@ impl Approvals {
             Ok(imported) => *lock(&self.imported) = imported,
             Err(error) => {
                 tracing::error!("could not read `{}`: {error}; every tool needs approval", path.display());
-                lock(&self.approved).lost = true;
+                lock(&self.approved).lost_imports = true;
             }
         }
         self
@@ -189,6 +188,7 @@ impl Approvals {
     /// Forgets the imported approvals of servers that are gone: another server may get their name.
     pub fn forget_imports_of_others(&self, servers: &[&str]) {
         lock(&self.imported).retain(servers);
+        lock(&self.listed).retain(|name, _| servers.contains(&name.as_str()));
     }
 
     /// Whether no tool of a server is open, whatever its trust mode: what the Go core kept of it could not be read.
@@ -232,7 +232,7 @@ impl Approvals {
             return;
         }
         let mut approved = lock(&self.approved);
-        if !approved.lost && !approved.servers.contains_key(server) {
+        if approved.is_new(server) {
             approved.servers.insert(server.to_owned(), BTreeMap::new());
             drop(approved);
             // Otherwise, the held tools would be approved after a restart with another trust mode.
@@ -243,9 +243,11 @@ impl Approvals {
     /// Separates the approved tools of a server from those that need approval.
     pub fn part(&self, server: &str, tools: Vec<Tool>) -> (Vec<Tool>, Vec<PendingTool>) {
         self.take_imported(server, &tools);
+        let names = tools.iter().map(|tool| tool.name.to_string()).collect();
+        lock(&self.listed).insert(server.to_owned(), names);
         let is_held = lock(&self.imported).holds_all(server);
         let mut approved = lock(&self.approved);
-        if !approved.lost && !is_held && !approved.servers.contains_key(server) {
+        if !is_held && approved.is_new(server) {
             let known = tools.iter().map(|tool| (tool.name.to_string(), ToolFingerprint::of(tool))).collect();
             approved.servers.insert(server.to_owned(), known);
             drop(approved);
@@ -258,6 +260,13 @@ impl Approvals {
             approved.servers.remove(server);
             drop(approved);
             return (Vec::new(), tools.into_iter().map(PendingTool::new).collect());
+        }
+        if !is_held && !approved.servers.contains_key(server) {
+            // It may have been among the lost ones: it is not new later either, whatever becomes of the damaged file.
+            approved.servers.insert(server.to_owned(), BTreeMap::new());
+            drop(approved);
+            self.save_current();
+            approved = lock(&self.approved);
         }
         let known = approved.servers.get(server);
         let (mut open, mut pending) = (Vec::new(), Vec::new());
@@ -291,10 +300,10 @@ impl Approvals {
     pub fn approve(&self, server: &str, tools: &[PendingTool]) -> io::Result<()> {
         block_in_place(|| {
             let _writing = lock(&self.writing);
-            let mut servers = lock(&self.approved).servers.clone();
+            let (mut servers, lost) = self.current();
             let known = servers.entry(server.to_owned()).or_default();
             known.extend(tools.iter().map(|pending| (pending.tool.name.to_string(), pending.fingerprint.clone())));
-            self.save(&servers)?;
+            self.file.save(&servers, lost)?;
             let mut approved = lock(&self.approved);
             // A server that was listed for the first time meanwhile is kept.
             for (name, known) in std::mem::take(&mut approved.servers) {
@@ -312,7 +321,9 @@ impl Approvals {
     fn keep(&self, server: &str, tools: &[Tool]) {
         let definition = |tool: &Tool| Some((tool.name.to_string(), serde_json::to_value(tool).ok()?));
         let definitions = tools.iter().filter_map(definition).collect();
-        let kept = block_in_place(|| self.versions.extend(server, Part::Tools, definitions));
+        let listed = lock(&self.listed).get(server).cloned();
+        let still_there = |name: &str| listed.as_ref().is_none_or(|listed| listed.contains(name));
+        let kept = block_in_place(|| self.versions.extend(server, Part::Tools, definitions, still_there));
         if let Err(error) = kept {
             tracing::warn!(server, "could not keep the approved tools for later reviews: {error}");
         }
@@ -322,17 +333,18 @@ impl Approvals {
     fn save_current(&self) -> bool {
         block_in_place(|| {
             let _writing = lock(&self.writing);
-            let servers = lock(&self.approved).servers.clone();
-            let saved = self.save(&servers);
+            let (servers, lost) = self.current();
+            let saved = self.file.save(&servers, lost);
             if let Err(error) = &saved {
-                tracing::error!("could not write `{}`: {error}", self.path.display());
+                tracing::error!("could not write `{}`: {error}", self.file.path().display());
             }
             saved.is_ok()
         })
     }
 
-    fn save(&self, servers: &BTreeMap<String, BTreeMap<String, ToolFingerprint>>) -> io::Result<()> {
-        files::replace_private(&self.path, &serde_json::to_vec(servers)?)
+    fn current(&self) -> (Servers<ToolFingerprint>, bool) {
+        let approved = lock(&self.approved);
+        (approved.servers.clone(), approved.lost)
     }
 }
 
@@ -467,6 +479,10 @@ mod tests {
         approvals.approve("s", &pending[..1]).unwrap();
         let kept = approvals.versions().read("s", Part::Tools).unwrap();
         assert_eq!((&kept["a"]["description"], &kept["b"]["description"]), (&"two".into(), &"one".into()));
+        let (_, pending) = approvals.part("s", vec![tool("b", "two"), tool("c", "one")]);
+        approvals.approve("s", &pending[1..]).unwrap();
+        let kept = approvals.versions().read("s", Part::Tools).unwrap();
+        assert_eq!(kept.keys().collect::<Vec<_>>(), ["b", "c"], "a gone tool is not kept");
     }
 
     #[test]
@@ -567,5 +583,40 @@ mod tests {
         std::fs::write(&path, "{").unwrap();
         let (open, pending) = Approvals::load(&path).part("s", vec![tool("a", "one")]);
         assert_eq!((open.len(), pending.len()), (0, 1));
+    }
+
+    #[test]
+    fn what_was_lost_stays_pending_after_a_save_and_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.json");
+        std::fs::write(&path, r#"{"s": {"a": {"descr"#).unwrap();
+        let tools = || vec![tool("a", "one"), tool("b", "one")];
+        let approvals = Approvals::load(&path);
+        let (_, pending) = approvals.part("s", tools());
+        approvals.approve("s", &pending[..1]).unwrap();
+        let again = Approvals::load(&path);
+        assert_eq!(again.part("s", tools()).0.len(), 1, "what was approved since is open");
+        assert_eq!(again.part("another", tools()).0.len(), 0, "it may have been in the damaged file");
+        assert!(directory.path().join("a.json.damaged").exists());
+    }
+
+    #[test]
+    fn a_damaged_server_is_not_new_and_the_others_keep_their_approvals() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.json");
+        let approvals = Approvals::load(&path);
+        for server in ["s", "t"] {
+            approvals.part(server, vec![tool("a", "one"), tool("b", "one")]);
+        }
+        let mut text: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        text["s"]["b"]["input_schema"] = Value::Null;
+        std::fs::write(&path, text.to_string()).unwrap();
+        for _ in 0..2 {
+            let approvals = Approvals::load(&path);
+            let parted = |server| approvals.part(server, vec![tool("a", "one"), tool("b", "one")]);
+            assert_eq!((parted("s").0.len(), parted("s").1.len()), (1, 1));
+            assert_eq!(parted("t").0.len(), 2);
+            assert_eq!(parted("new").0.len(), 2, "every name could be read, so this server is new");
+        }
     }
 }

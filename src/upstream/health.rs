@@ -247,6 +247,12 @@ impl Snapshot {
         }
     }
 
+    /// Returns the number of [`Snapshot::tool_approvals`].
+    pub fn tool_count(&self) -> usize {
+        let off = self.off().map_or(0, |off| off.approved.len() + off.pending.len());
+        self.tools().len() + self.pending_tools().len() + off
+    }
+
     /// Every tool of a connected server: approved ones first, disabled ones after the enabled ones of their kind.
     pub fn tool_approvals(&self) -> Vec<ToolApproval<'_>> {
         let off = self.off();

@@ -1,16 +1,18 @@
 //! Lists the tools of a server before its approval: starts it in isolation, without secrets, and stops it again. No tool is
 //! called.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::{Notify, Semaphore, broadcast, watch};
 
-use crate::config::isolation::{Isolation, Mode};
+use crate::config::isolation::{Isolation, Mode, Network};
 use crate::config::{Protocol, ServerConfig, references};
 use crate::contract::failure::FailureKind;
 use crate::upstream::approvals::PendingTool;
 use crate::upstream::connect::connect;
 use crate::upstream::connect_error::ConnectError;
+use crate::upstream::isolation::images::{is_package_runner, program_name};
 use crate::upstream::pool::UpstreamPool;
 use crate::upstream::server_handles::ServerHandles;
 use crate::upstream::snapshot::{Phase, Snapshot};
@@ -45,8 +47,32 @@ impl InspectError {
     }
 }
 
+/// The network of an inspection: only a package runner needs it, to download the program.
+fn network(config: &ServerConfig) -> Network {
+    let downloads = is_package_runner(config.command.as_deref().unwrap_or_default(), &config.args);
+    if downloads && config.isolation.network == Network::On {
+        Network::On
+    } else {
+        Network::Off
+    }
+}
+
+/// Describes what an inspection of this server gives it, for the person who decides whether to start it; `None` if it cannot be inspected.
+pub fn description(config: &ServerConfig) -> Option<String> {
+    if !config.quarantined || config.effective_protocol() != Protocol::Stdio {
+        return None;
+    }
+    let program = program_name(config.command.as_deref().unwrap_or_default());
+    Some(match network(config) {
+        Network::Off => "It runs in isolation, without your secrets, your files and the network.".to_owned(),
+        _ => format!(
+            "It runs in isolation, without your secrets and your files. It gets the network, because `{program}` downloads it."
+        ),
+    })
+}
+
 /// The entry as it is started for an inspection: in a sandbox unless it asks for a container, and without more rights.
-fn strict(config: &ServerConfig) -> Result<ServerConfig, InspectError> {
+fn strict(config: &ServerConfig, directory: &Path) -> Result<ServerConfig, InspectError> {
     let mut strict = config.clone();
     if strict.isolation.mode != Mode::Container {
         strict.isolation.mode = Mode::Sandbox;
@@ -56,6 +82,9 @@ fn strict(config: &ServerConfig) -> Result<ServerConfig, InspectError> {
         write: Vec::new(),
         extra_args: Vec::new(),
         network_mode: None,
+        network: network(config),
+        no_cache_volume: true,
+        inspection: Some(directory.to_path_buf()),
         ..strict.isolation
     };
     strict.inherit_env = Vec::new();
@@ -77,7 +106,8 @@ impl UpstreamPool {
         if config.effective_protocol() != Protocol::Stdio {
             return Err(InspectError::Remote(name.to_owned()));
         }
-        let strict = Arc::new(strict(config)?);
+        let directory = self.isolator().inspection_directory();
+        let strict = Arc::new(strict(config, directory.path())?);
         let (isolation, _) = self.isolator().facts(&strict).await;
         if !matches!(isolation.effective.as_str(), "sandbox" | "docker") {
             let why = isolation.note.unwrap_or(isolation.summary);
@@ -85,7 +115,10 @@ impl UpstreamPool {
         }
         let handles = self.separate_handles(&strict);
         let opened = connect(&strict, &self.log_of(name), &handles).await;
-        let session = opened.map_err(|error| InspectError::Failed(name.to_owned(), sentence(&error)))?;
+        let session = opened.map_err(|error| {
+            let given = description(config).unwrap_or_default();
+            InspectError::Failed(name.to_owned(), format!("{}\n{given}", sentence(&error)))
+        })?;
         let (tools, mut service) = (session.tools, session.service);
         let _ = tokio::time::timeout(std::time::Duration::from_secs(2), service.close()).await;
         drop(service);
@@ -141,15 +174,34 @@ mod tests {
             asked.isolation.mode = mode;
             asked.isolation.write = vec!["/".into()];
             asked.isolation.read = vec!["/".into()];
-            let strict = strict(&asked).unwrap();
+            let strict = strict(&asked, Path::new("/i")).unwrap();
             assert_eq!(strict.isolation.mode, Mode::Sandbox);
             assert!(
                 strict.isolation.write.is_empty() && strict.isolation.read.is_empty() && strict.inherit_env.is_empty()
             );
             assert_eq!(strict.env["KEY"], format!("Bearer {WITHHELD} {WITHHELD}"));
+            assert_eq!(strict.isolation.inspection.as_deref(), Some(Path::new("/i")));
         }
         let mut contained = config;
         contained.isolation.mode = Mode::Container;
-        assert_eq!(strict(&contained).unwrap().isolation.mode, Mode::Container);
+        assert_eq!(strict(&contained, Path::new("/i")).unwrap().isolation.mode, Mode::Container);
+    }
+
+    #[test]
+    fn only_a_package_runner_gets_the_network_and_the_person_is_told() {
+        let entry = |text: &str| -> ServerConfig { serde_json::from_str(text).unwrap() };
+        for (text, expected) in [
+            (r#"{"name": "s", "command": "npx", "args": ["-y", "x"], "quarantined": true}"#, Network::On),
+            (r#"{"name": "s", "command": "node", "args": ["/x.js"], "quarantined": true}"#, Network::Off),
+        ] {
+            let mut config = entry(text);
+            assert_eq!(strict(&config, Path::new("/i")).unwrap().isolation.network, expected);
+            let told = description(&config).unwrap();
+            assert_eq!(told.contains("because `npx` downloads it"), expected == Network::On, "{told}");
+            config.isolation.network = Network::Loopback;
+            assert_eq!(strict(&config, Path::new("/i")).unwrap().isolation.network, Network::Off);
+        }
+        assert_eq!(description(&entry(r#"{"name": "s", "url": "https://h/", "quarantined": true}"#)), None);
+        assert_eq!(description(&entry(r#"{"name": "s", "command": "x"}"#)), None);
     }
 }

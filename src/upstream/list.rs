@@ -4,13 +4,17 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::io;
 
-use rmcp::model::{ClientRequest, ListToolsRequest, PaginatedRequestParams, ServerResult, Tool};
+use rmcp::model::{
+    ClientRequest, ListPromptsRequest, ListResourceTemplatesRequest, ListResourcesRequest, ListToolsRequest,
+    PaginatedRequestParams, Prompt, Resource, ResourceTemplate, Tool,
+};
 use rmcp::service::{Peer, RoleClient};
-use serde::{Deserialize, Serialize};
-use serde_json::value::{RawValue, to_raw_value};
+use serde::Serialize;
+use serde_json::value::to_raw_value;
 
 use crate::os::block_in_place::block_in_place_if_large;
 use crate::os::memory;
+use crate::upstream::list_items::{Item, Page, read};
 use crate::upstream::session::in_flight::Answer;
 use crate::upstream::transport::stdio::{Pending, StdioFastPath};
 
@@ -20,9 +24,6 @@ const LARGEST: usize = 64 << 20;
 
 /// Pages of a list; a server may always name a further one without an item on it.
 const MOST_PAGES: usize = 2000;
-
-/// One page, and where the next begins.
-type Page<T> = (Vec<T>, Option<String>);
 
 /// The tools of a server, on the fast path if there is one: the library takes several times as long to read a list.
 ///
@@ -43,7 +44,12 @@ pub async fn list_tools(
         if let Some(pending) = fast_path.and_then(|fast_path| fast_path.ask("tools/list", &params)) {
             return fast_page(pending, server).await;
         }
-        library_page(peer, cursor, server).await
+        let request = ListToolsRequest {
+            method: Default::default(),
+            params: Some(after(cursor)),
+            extensions: Default::default(),
+        };
+        library_page(peer, ClientRequest::ListToolsRequest(request), server).await
     };
     let listed = pages(page).await.map_err(|error| format!("could not list its tools: {error}"))?;
     if let Some(reason) = listed.incomplete {
@@ -65,26 +71,67 @@ fn without_duplicates(mut tools: Vec<Tool>, server: &str) -> Vec<Tool> {
     tools
 }
 
-async fn library_page(peer: &Peer<RoleClient>, cursor: Option<String>, server: &str) -> Result<Page<Tool>, String> {
-    let request = ListToolsRequest {
-        method: Default::default(),
-        params: Some(after(cursor)),
-        extensions: Default::default(),
-    };
-    let result =
-        peer.send_request(ClientRequest::ListToolsRequest(request)).await.map_err(|error| error.to_string())?;
-    match result {
-        ServerResult::ListToolsResult(page) => Ok((page.tools, page.next_cursor)),
-        // A page with a malformed tool is not what the library expects.
-        other => {
-            let page = to_raw_value(&other).map_err(|error| error.to_string())?;
-            block_in_place_if_large(page.get().len(), || read(page.get(), server))
-        }
-    }
+/// One page through the library. It only understands pages without odd items.
+async fn library_page<T: Item>(
+    peer: &Peer<RoleClient>,
+    request: ClientRequest,
+    server: &str,
+) -> Result<Page<T>, String> {
+    let result = peer.send_request(request).await.map_err(|error| error.to_string())?;
+    let page = to_raw_value(&result).map_err(|error| error.to_string())?;
+    block_in_place_if_large(page.get().len(), || read(page.get(), server))
+}
+
+/// The prompts of a server.
+///
+/// # Errors
+/// Why there is no list.
+pub async fn list_prompts(peer: &Peer<RoleClient>, server: &str) -> Result<Vec<Prompt>, String> {
+    all_pages(async |cursor| {
+        let request = ListPromptsRequest {
+            method: Default::default(),
+            params: Some(after(cursor)),
+            extensions: Default::default(),
+        };
+        library_page(peer, ClientRequest::ListPromptsRequest(request), server).await
+    })
+    .await
+}
+
+/// The resources of a server.
+///
+/// # Errors
+/// Why there is no list.
+pub async fn list_resources(peer: &Peer<RoleClient>, server: &str) -> Result<Vec<Resource>, String> {
+    all_pages(async |cursor| {
+        let request = ListResourcesRequest {
+            method: Default::default(),
+            params: Some(after(cursor)),
+            extensions: Default::default(),
+        };
+        library_page(peer, ClientRequest::ListResourcesRequest(request), server).await
+    })
+    .await
+}
+
+/// The resource templates of a server.
+///
+/// # Errors
+/// Why there is no list.
+pub async fn list_templates(peer: &Peer<RoleClient>, server: &str) -> Result<Vec<ResourceTemplate>, String> {
+    all_pages(async |cursor| {
+        let request = ListResourceTemplatesRequest {
+            method: Default::default(),
+            params: Some(after(cursor)),
+            extensions: Default::default(),
+        };
+        library_page(peer, ClientRequest::ListResourceTemplatesRequest(request), server).await
+    })
+    .await
 }
 
 /// The parameters of a request for the page at this cursor.
-pub fn after(cursor: Option<String>) -> PaginatedRequestParams {
+fn after(cursor: Option<String>) -> PaginatedRequestParams {
     let mut params = PaginatedRequestParams::default();
     params.cursor = cursor;
     params
@@ -101,7 +148,7 @@ struct Listed<T> {
 ///
 /// # Errors
 /// The first page failed, or the list is too large.
-pub async fn all_pages<T, F, E>(page: impl FnMut(Option<String>) -> F) -> Result<Vec<T>, String>
+async fn all_pages<T, F, E>(page: impl FnMut(Option<String>) -> F) -> Result<Vec<T>, String>
 where
     T: Serialize,
     F: Future<Output = Result<Page<T>, E>>,
@@ -157,15 +204,6 @@ struct After<'a> {
     cursor: Option<&'a str>,
 }
 
-/// A page of tools as a server writes it.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Tools<'a> {
-    #[serde(borrow)]
-    tools: Vec<&'a RawValue>,
-    next_cursor: Option<String>,
-}
-
 /// Cancels a request if it is dropped before its response arrives.
 struct CancelOnDrop(Option<Pending>);
 
@@ -189,29 +227,6 @@ async fn fast_page(pending: Pending, server: &str) -> Result<Page<Tool>, String>
         Some(Answer::Error(error)) => Err(Answer::error_of(&error).to_string()),
         None => Err("the server ended before it answered".to_owned()),
     }
-}
-
-/// Reads a page and leaves out malformed tools.
-fn read(page: &str, server: &str) -> Result<Page<Tool>, String> {
-    let page: Tools<'_> = serde_json::from_str(page).map_err(|error| error.to_string())?;
-    let mut malformed = None;
-    let tools = page.tools.iter().filter_map(|tool| match serde_json::from_str(tool.get()) {
-        Ok(tool) => Some(tool),
-        Err(error) => {
-            malformed.get_or_insert((tool.get(), error));
-            None
-        }
-    });
-    let tools: Vec<Tool> = tools.collect();
-    if let Some((tool, error)) = malformed {
-        let start: String = tool.chars().take(200).collect();
-        tracing::warn!(
-            server,
-            "left out {} malformed tools; the first: {error} in {start}",
-            page.tools.len() - tools.len()
-        );
-    }
-    Ok((tools, page.next_cursor))
 }
 
 /// The bytes of a value as JSON.
@@ -277,15 +292,6 @@ mod tests {
             std::future::ready(Ok::<_, String>((vec![large.clone()], Some(requested.to_string()))))
         });
         assert!(endless.await.unwrap_err().contains("64 MiB"));
-    }
-
-    #[test]
-    fn a_malformed_tool_does_not_hide_the_others() {
-        let page =
-            r#"{"tools": [{"name": "a", "inputSchema": {"type": "object"}}, {"name": 7}, null], "nextCursor": "c"}"#;
-        let (tools, next) = read(page, "s").unwrap();
-        assert_eq!((tools.len(), tools[0].name.as_ref(), next.as_deref()), (1, "a", Some("c")));
-        assert!(read(r#"{"tools": {}}"#, "s").is_err());
     }
 
     #[test]

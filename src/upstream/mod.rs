@@ -1,6 +1,7 @@
 //! MCP towards servers: starts or reaches each one, keeps its session and lists what it offers.
 
 pub mod admission;
+pub mod approval_file;
 pub mod approvals;
 pub mod approved_versions;
 pub mod concurrency;
@@ -12,6 +13,7 @@ pub mod health;
 pub mod inspect;
 pub mod isolation;
 pub mod list;
+pub mod list_items;
 pub mod oauth;
 pub mod offers;
 pub mod one_session;

@@ -3,10 +3,9 @@
 //! Those that a server offers when it is first listed are approved with it. From then on, a new or changed one is hidden
 //! until a person approves it, like a tool.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 
 use rmcp::model::{Prompt, ResourceTemplate};
@@ -15,11 +14,9 @@ use serde_json::Value;
 
 use crate::os::files;
 use crate::os::sync::lock;
+use crate::upstream::approval_file::{ApprovalFile, Servers, Write};
 use crate::upstream::approvals::fingerprint;
-use crate::upstream::list::{after, all_pages};
-
-/// Largest file that is read.
-const LARGEST: u64 = 16 * 1024 * 1024;
+use crate::upstream::list::{list_prompts, list_templates};
 
 /// A kind of offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +32,11 @@ impl OfferKind {
             OfferKind::Prompt => "prompt",
             OfferKind::Template => "template",
         }
+    }
+
+    /// The key that stands for the kind itself, so that an empty first list counts, too.
+    fn listed(self) -> String {
+        format!("{}s", self.word())
     }
 }
 
@@ -77,42 +79,36 @@ impl Offer {
     }
 }
 
-/// Fingerprints by key, of each server.
-type Approved = BTreeMap<String, BTreeMap<String, String>>;
-
-/// Writes the file. Another one in tests.
-type Write = Box<dyn Fn(&Path, &[u8]) -> io::Result<()> + Send + Sync>;
-
 /// The approved offers of each server.
 ///
 /// The disk may take seconds. Only one thread waits for it at a time, and `approved` is not locked meanwhile.
 pub struct OfferApprovals {
-    path: PathBuf,
-    approved: Mutex<Approved>,
+    file: ApprovalFile,
+    /// Fingerprints by key.
+    approved: Mutex<Servers<String>>,
+    /// Any server may have been in what could not be read of the file.
+    lost: bool,
     /// Held while the file is written, so that an older state does not replace a newer one.
     writing: Mutex<()>,
-    write: Write,
 }
 
 impl OfferApprovals {
-    /// The approvals in this file. If it cannot be read, an offer counts as approved only once it is listed again.
+    /// The approvals in this file. Its unreadable parts are not approved.
     pub fn load(path: &Path) -> OfferApprovals {
         OfferApprovals::load_with(path, Box::new(files::replace_private))
     }
 
     fn load_with(path: &Path, write: Write) -> OfferApprovals {
-        let approved = match files::read_bounded(path, LARGEST) {
-            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                tracing::error!("could not read `{}`: {error}", path.display());
-                BTreeMap::new()
-            }),
-            Err(_) => BTreeMap::new(),
-        };
+        let (file, mut content) = ApprovalFile::load_with(path, write);
+        for server in content.damaged {
+            let known = content.servers.entry(server).or_default();
+            known.extend([OfferKind::Prompt, OfferKind::Template].map(|kind| (kind.listed(), String::new())));
+        }
         OfferApprovals {
-            path: path.to_path_buf(),
-            approved: Mutex::new(approved),
+            file,
+            approved: Mutex::new(content.servers),
+            lost: content.lost,
             writing: Mutex::default(),
-            write,
         }
     }
 
@@ -121,22 +117,28 @@ impl OfferApprovals {
     pub fn check(&self, server: &str, kind: OfferKind, offers: &[Offer]) -> Vec<bool> {
         {
             let mut approved = lock(&self.approved);
-            // Stands for the kind itself, so that an empty first list counts, too.
-            let listed = format!("{}s", kind.word());
             let known = approved.entry(server.to_owned()).or_default();
-            let Entry::Vacant(first) = known.entry(listed) else {
+            let Entry::Vacant(first) = known.entry(kind.listed()) else {
                 let is_known = |offer: &Offer| known.get(&offer.key()) == Some(&offer.fingerprint());
                 return offers.iter().map(is_known).collect();
             };
             first.insert(String::new());
-            known.extend(offers.iter().map(|offer| (offer.key(), offer.fingerprint())));
+            if !self.lost {
+                known.extend(offers.iter().map(|offer| (offer.key(), offer.fingerprint())));
+            }
         }
         let _writing = lock(&self.writing);
         let approved = lock(&self.approved).clone();
-        if let Err(error) = self.save(&approved) {
-            tracing::error!("could not write `{}`: {error}", self.path.display());
+        let saved = self.file.save(&approved, self.lost);
+        if let Err(error) = &saved {
+            tracing::error!("could not write `{}`: {error}", self.file.path().display());
+            // After the next start, any other offers would be approved in their place.
+            if let Some(known) = lock(&self.approved).get_mut(server) {
+                known.remove(&kind.listed());
+                offers.iter().for_each(|offer| drop(known.remove(&offer.key())));
+            }
         }
-        vec![true; offers.len()]
+        vec![saved.is_ok() && !self.lost; offers.len()]
     }
 
     /// Whether an offer with this key was approved before, in another version.
@@ -153,14 +155,10 @@ impl OfferApprovals {
         let more = || offers.iter().map(|offer| (offer.key(), offer.fingerprint()));
         let mut approved = lock(&self.approved).clone();
         approved.entry(server.to_owned()).or_default().extend(more());
-        self.save(&approved)?;
+        self.file.save(&approved, self.lost)?;
         // A server that was listed for the first time meanwhile keeps what was noted of it.
         lock(&self.approved).entry(server.to_owned()).or_default().extend(more());
         Ok(())
-    }
-
-    fn save(&self, approved: &Approved) -> io::Result<()> {
-        (self.write)(&self.path, &serde_json::to_vec(approved)?)
     }
 }
 
@@ -168,28 +166,22 @@ impl OfferApprovals {
 ///
 /// # Errors
 /// The server's list failed.
-pub async fn prompts(peer: &Peer<RoleClient>) -> Result<Vec<Prompt>, String> {
+pub async fn prompts(peer: &Peer<RoleClient>, server: &str) -> Result<Vec<Prompt>, String> {
     if peer.peer_info().is_none_or(|info| info.capabilities.prompts.is_none()) {
         return Ok(Vec::new());
     }
-    let page = async |cursor| peer.list_prompts(Some(after(cursor))).await.map(|page| (page.prompts, page.next_cursor));
-    all_pages(page).await
+    list_prompts(peer, server).await
 }
 
 /// The resource templates of a server that offers any.
 ///
 /// # Errors
 /// The server's list failed.
-pub async fn templates(peer: &Peer<RoleClient>) -> Result<Vec<ResourceTemplate>, String> {
+pub async fn templates(peer: &Peer<RoleClient>, server: &str) -> Result<Vec<ResourceTemplate>, String> {
     if peer.peer_info().is_none_or(|info| info.capabilities.resources.is_none()) {
         return Ok(Vec::new());
     }
-    let page = async |cursor| {
-        peer.list_resource_templates(Some(after(cursor)))
-            .await
-            .map(|page| (page.resource_templates, page.next_cursor))
-    };
-    all_pages(page).await
+    list_templates(peer, server).await
 }
 
 #[cfg(test)]
@@ -216,6 +208,38 @@ mod tests {
         approvals.approve("s", &[prompt("b", "says")]).unwrap();
         assert_eq!(OfferApprovals::load(&path).check("s", kind, &later), [true, false, true]);
         assert!(approvals.knows("s", "prompt:b") && !approvals.knows("s", "prompt:c"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_held_after_a_save_and_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("offers");
+        let (kind, offers) = (OfferKind::Prompt, [prompt("a", "says"), prompt("b", "says")]);
+        for damaged in [r#"{"s": {"prompts": "", "prompt:a""#, "", "[]"] {
+            std::fs::write(&path, damaged).unwrap();
+            let approvals = OfferApprovals::load(&path);
+            assert_eq!(approvals.check("s", kind, &offers), [false, false], "{damaged}");
+            approvals.approve("s", &offers[..1]).unwrap();
+            let again = OfferApprovals::load(&path);
+            assert_eq!(again.check("s", kind, &offers), [true, false], "{damaged}");
+            assert_eq!(again.check("t", kind, &offers), [false, false], "{damaged}");
+            std::fs::remove_file(&path).unwrap();
+        }
+        std::fs::write(&path, r#"{"s": 7}"#).unwrap();
+        let approvals = OfferApprovals::load(&path);
+        assert_eq!(approvals.check("s", kind, &offers), [false, false]);
+        assert_eq!(approvals.check("t", kind, &offers), [true, true], "this server's name is not in the file");
+        assert!(directory.path().join("offers.damaged-4").exists());
+    }
+
+    #[test]
+    fn offers_stay_closed_if_not_saved() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("offers");
+        let approvals = OfferApprovals::load_with(&path, Box::new(|_, _| Err(io::Error::other("full"))));
+        let offers = [prompt("a", "says")];
+        assert_eq!(approvals.check("s", OfferKind::Prompt, &offers), [false]);
+        assert_eq!(approvals.check("s", OfferKind::Prompt, &offers), [false]);
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Snapshot {
     pub fn fault_since(&self, now: Instant) -> jiff::Timestamp {
         let started = || {
             let waited = now.saturating_duration_since(self.attempt.as_ref()?.since);
-            jiff::Timestamp::now().checked_sub(waited).ok()
+            crate::os::clock::now().checked_sub(waited).ok()
         };
         self.failed_at.or_else(started).unwrap_or_else(jiff::Timestamp::now)
     }

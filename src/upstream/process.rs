@@ -12,6 +12,7 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::spawn_blocking;
 
 use crate::diagnostics::fault::Failure;
+use crate::os::line_times::LineTimes;
 #[cfg(unix)]
 use crate::os::process::restore_file_limit;
 use crate::os::rotating_file::RotatingFile;
@@ -39,6 +40,7 @@ pub struct Process {
     pid: Option<u32>,
     stderr: StderrTail,
     container: Option<StartedContainer>,
+    mark: Option<String>,
 }
 
 /// Longest log of a server before it is rotated; one older file is kept.
@@ -65,7 +67,7 @@ pub fn spawn(name: &str, launch: Launch, log: &Path) -> Result<Spawned, Failure>
     if let Some(directory) = &launch.working_directory {
         command.current_dir(directory);
     }
-    let container = launch.container;
+    let (container, mark) = (launch.container, launch.mark);
     #[cfg(target_os = "linux")]
     end_with_us(&mut command);
     #[cfg(unix)]
@@ -105,6 +107,7 @@ pub fn spawn(name: &str, launch: Launch, log: &Path) -> Result<Spawned, Failure>
             pid,
             stderr: tail,
             container,
+            mark,
         },
         stdout,
         stdin,
@@ -200,6 +203,10 @@ impl Process {
         if let Some(pid) = self.pid {
             crate::os::process::kill_tree(pid);
         }
+        if let Some(mark) = self.mark.take() {
+            let kill = move || crate::os::process::kill_marked(|variable| variable == mark.as_bytes());
+            let _ = spawn_blocking(kill).await;
+        }
         let _ = self.child.start_kill();
         let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
         status
@@ -210,6 +217,7 @@ impl Process {
 async fn copy_to_log(mut stderr: ChildStderr, path: PathBuf, tail: StderrTail) {
     let mut log = spawn_blocking(move || open_log(path)).await.ok().flatten();
     let mut output = Vec::with_capacity(AT_ONCE);
+    let mut times = LineTimes::default();
     let mut since_rest = 0;
     loop {
         let Ok(1..) = stderr.read_buf(&mut output).await else {
@@ -224,14 +232,15 @@ async fn copy_to_log(mut stderr: ChildStderr, path: PathBuf, tail: StderrTail) {
         since_rest += output.len();
         tail.push(&output);
         let written = spawn_blocking(move || {
-            let _ = log.as_mut().map(|log| log.write_all(&output));
+            let stamped = times.stamp(&output, &format!("{:.3}", crate::os::clock::now()));
+            let _ = log.as_mut().map(|log| log.write_all(&stamped));
             output.clear();
             output.shrink_to(AT_ONCE);
-            (log, output)
+            (log, output, times)
         });
         // It fails only when the runtime ends.
         let Ok(after) = written.await else { return };
-        (log, output) = after;
+        (log, output, times) = after;
         if since_rest >= SLICE {
             tokio::time::sleep(REST).await;
             since_rest = 0;

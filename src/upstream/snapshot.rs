@@ -107,7 +107,7 @@ impl Snapshot {
     /// Notes a failed attempt, or the end of a session.
     pub fn note_failure(&mut self, error: Failure) {
         if self.failed_at.is_none() || self.last_failure.as_ref().is_none_or(|last| last.fault != error.fault) {
-            self.failed_at = Some(jiff::Timestamp::now());
+            self.failed_at = Some(crate::os::clock::now());
         }
         self.last_failure = Some(error.clone());
         self.phase = Phase::Failed(error);

@@ -217,7 +217,7 @@ fn note_waiting(phase: Phase, config: &ServerConfig, handles: &ServerHandles) {
             handles.tokens.note_expired();
             state.sign_in.expired = true;
         }
-        state.failed_at = Some(jiff::Timestamp::now());
+        state.failed_at = Some(crate::os::clock::now());
         state.phase = phase;
     });
 }

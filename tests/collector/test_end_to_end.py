@@ -6,9 +6,11 @@ The core's clock runs 120 times as fast. Run by `scripts/test collector`; COLLEC
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import unittest
+import urllib.parse
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "mcp"))
@@ -98,6 +100,28 @@ class Mcp:
         return {}
 
 
+class WebUi:
+    """The web UI without JavaScript, signed in with the API key."""
+
+    def __init__(self, world):
+        self.origin = f"http://127.0.0.1:{world.port}"
+        self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        self.open("/ui/sign-in", {"key": "key-of-the-test"})
+
+    def open(self, path, fields=None):
+        data = urllib.parse.urlencode(fields).encode() if fields is not None else None
+        request = urllib.request.Request(self.origin + path, data, {"Origin": self.origin})
+        with self.opener.open(request, timeout=20) as answer:
+            return answer.read().decode()
+
+    def get(self, path):
+        return self.open(path)
+
+    def post(self, path):
+        token = re.search('name="form_token" value="([^"]+)"', self.get("/ui/privacy")).group(1)
+        return self.open(path, {"form_token": token})
+
+
 class FromInstallationToThePage(unittest.TestCase):
     def test_all_of_it(self):
         """a new installation reports, appears in each step on the page, shows its stored data, and deletes it"""
@@ -135,10 +159,16 @@ class FromInstallationToThePage(unittest.TestCase):
                 first = here.config()["telemetry"]["anonymous_id"]
                 self.assertEqual(stored["anonymous_id"], first)
                 self.assertGreaterEqual(len(stored["reports"]), 1)
-                forgotten = command(here, "telemetry", "forget", "--yes")
-                self.assertEqual(forgotten.returncode, 0, forgotten.stderr)
+                web = WebUi(here)
+                page = web.get("/ui/privacy?received=1")
+                self.assertRegex(page, r"The collector stores \d+ reports?\.")
+                self.assertIn(first, page)
+                self.assertRegex(web.post("/ui/privacy/forget"), r"The collector deleted \d+ reports?\.")
                 second = here.config()["telemetry"]["anonymous_id"]
                 self.assertNotEqual(first, second)
+                forgotten = command(here, "telemetry", "forget", "--yes")
+                self.assertEqual(forgotten.returncode, 0, forgotten.stderr)
+                self.assertNotEqual(here.config()["telemetry"]["anonymous_id"], second)
                 here.end()
             for file in pathlib.Path(data).rglob("*"):
                 if file.is_file():

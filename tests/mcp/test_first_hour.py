@@ -32,8 +32,11 @@ for line in sys.stdin:
     if message["method"] == "tools/list":
         answer = {"tools": TOOLS}
     elif message["method"] == "tools/call":
-        with called.open("a") as file:
-            file.write(message["params"]["name"] + chr(10))
+        try:
+            with called.open("a") as file:
+                file.write(message["params"]["name"] + chr(10))
+        except OSError:
+            pass  # in a sandbox
         answer = {"content": [{"type": "text", "text": "done"}]}
     else:
         answer = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "reader", "version": "1"}}

@@ -138,6 +138,28 @@ class Sandbox(unittest.TestCase):
             self.assertTrue(home.is_relative_to(world.root / "isolation"), home)
             self.assertEqual(home.stat().st_mode & 0o777, 0o700)
 
+    def test_own_session(self):
+        """what a sandboxed server starts in a session of its own ends with it, and one that a killed core left ends at the next start"""
+        program = "import os, subprocess, sys\nsubprocess.Popen(['setsid', 'sleep', str(40000 + os.getpid() % 1000)], stdin=subprocess.DEVNULL)\n"
+        with ProbedWorld(isolation="sandbox") as world:
+            script = world.directory / "srv/probe.py"
+            script.write_text(program + script.read_text())
+            sleeping = lambda: [one for one in processes() if one.command[:1] == ["sleep"] and any(str(world.root) in value for value in one.environment)]
+            core = world.start_core()
+            world.wait_connected("probe")
+            wait_for("its child runs", sleeping)
+            world.post("/api/v1/servers/probe/disable").data
+            wait_for("the child ended with it", lambda: not sleeping(), 20)
+            world.post("/api/v1/servers/probe/enable").data
+            world.wait_connected("probe")
+            wait_for("its child runs", sleeping)
+            left = sleeping()[0].pid
+            core.kill()
+            core.wait()
+            self.assertIn(left, [one.pid for one in sleeping()])
+            world.start_core()
+            wait_for("the next core ended it", lambda: left not in [one.pid for one in sleeping()], 20)
+
     def test_the_home_directory_as_an_argument_opens_all_but_the_secrets(self):
         """a server with the home directory as an argument can read it, except for secrets"""
         with ProbedWorld(isolation="auto") as world:

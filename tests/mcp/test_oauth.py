@@ -442,6 +442,18 @@ class SignIn(unittest.TestCase):
             wait_for("it is renewed", lambda: self.adds(world) == "3" and site.asked("renew"), 20)
             self.assertEqual({asked["secret"] for asked in site.asked("token")}, {"secret-of-the-client"})
 
+    def test_proxy(self):
+        """with a proxy in the environment, discovery, sign-in, calls and renewals of a server on loopback go direct"""
+        with self.world() as world:
+            nowhere = "http://127.0.0.1:9"
+            names = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+            site = Site(world, life=1)
+            world.variables |= {**dict.fromkeys(names, nowhere), "NO_PROXY": "", "no_proxy": ""}
+            world.write_config({"mcpServers": [site.entry()]})
+            world.start_core()
+            self.signed_in(world)
+            wait_for("a renewal", lambda: self.adds(world) == "3" and site.asked("renew"), 20)
+
     def test_by_hand(self):
         """a manually registered client signs in with its ID, secret, redirect URI and scopes; neither ID nor secret is shown"""
         with self.world() as world:

@@ -27,6 +27,14 @@ ODD = {
     "lines": b'{\n "jsonrpc": "2.0",\n "id": ID,\n "result": {"content": [\n  {"type": "text", "text": "lines"}\n ]}\n}',
     "text-id": b'{"jsonrpc":"2.0","id":"ID","result":{"content":[{"type":"text","text":"text-id"}]}}',
     "null-id": b'{"jsonrpc":"2.0","id":null,"result":{"content":[{"type":"text","text":"null-id"}]}}',
+    "prefix": b'[12:00] INFO {x} {"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"text","text":"prefix"}]}}',
+    "method": b'{"jsonrpc":"2.0","id":ID,"method":"tools/call","result":{"content":[{"type":"text","text":"method"}]}}',
+    "block": b'{"jsonrpc":"2.0","id":ID,"result":{"content":{"type":"text","text":"block"}}}',
+    "string": b'{"jsonrpc":"2.0","id":ID,"result":{"content":"string"}}',
+    "wide": '{"jsonrpc":"2.0","id":null,"result":{"content":[{"type":"text","text":"wide"}]}}'.encode("utf-16"),
+    "python": b"{'jsonrpc': '2.0', 'id': ID, 'result': {'content': []}}",
+    "text-error": b'{"jsonrpc":"2.0","id":ID,"error":"it is full"}',
+    "number-error": b'{"jsonrpc":"2.0","id":ID,"error":7}',
     "noise": b'Debugger attached.\n{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"text","text":"noise"}]}}',
     "deep": b'{"jsonrpc":"2.0","id":ID,"result":{"content":[],"structuredContent":' + b'{"a":' * 200 + b'1' + b'}' * 200 + b'}}',
     "cut": b'{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"text","text":"cut',
@@ -58,9 +66,19 @@ for line in sys.stdin:
 
 TEXTS = {
     "surrogate": "cut \ufffd", "latin": "caf\ufffd", "tab": "a\tb", "nan": "nan", "huge": "huge", "two": "two", "lines": "lines",
-    "text-id": "text-id", "null-id": "null-id", "noise": "noise",
+    "text-id": "text-id", "null-id": "null-id", "noise": "noise", "prefix": "prefix", "method": "method",
+    "block": "block", "string": "string", "wide": "wide",
 }
-ERRORS = {"deep": "levels deep", "cut": "cut off", "empty": "neither a result nor an error"}
+# Event streams of a response over HTTP, and a part of what the caller gets.
+STREAMS = {
+    "ends": ("", "the server's response is empty"),
+    "comments": (": ping\n\n: ping\n\n", "the server's response is empty"),
+    "html": ("data: <html>\n\n", "could not read the server's response: <html>"),
+    "named": ("event: ping\ndata: 1\n\nevent: response\ndata: " + '{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"text","text":"named"}]}}' + "\n\n", "named"),
+    "text-error": ('data: {"jsonrpc":"2.0","id":ID,"error":"it is full"}\n\n', "it is full"),
+}
+ERRORS = {"deep": "levels deep", "cut": "cut off", "empty": "neither a result nor an error", "python": "could not read",
+          "text-error": "it is full", "number-error": "7"}
 
 
 def stdio(name, directory, text, *arguments, **more):
@@ -94,12 +112,16 @@ class OddHttp(http.server.BaseHTTPRequestHandler):
             error = {"code": -32000, "message": "Bad Request: No valid session ID provided"}
             self.reply(400, self.message(None, error=error))
         elif method == "tools/list":
-            names = ("plain", "null-error", "other-id", "sign-in", "lose-session")
+            names = ("plain", "null-error", "other-id", "sign-in", "wider-sign-in", "lose-session", "not-found", "accepted", *STREAMS)
             tools = [{"name": name, "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": True}} for name in names]
             self.reply(200, self.message(id, result={"tools": [*tools, {"name": 7}], "nextCursor": ""}))
         elif method == "tools/call":
             type(self).calls += 1
-            getattr(self, message["params"]["name"].replace("-", "_"))(id)
+            name = message["params"]["name"]
+            if name in STREAMS:
+                self.stream(name, id)
+            else:
+                getattr(self, name.replace("-", "_"))(id)
         else:
             self.reply(200, self.message(id, result={}))
 
@@ -117,6 +139,19 @@ class OddHttp(http.server.BaseHTTPRequestHandler):
 
     def sign_in(self, id):
         self.reply(401, b"", {"WWW-Authenticate": 'Bearer error="invalid_token"'})
+
+    def wider_sign_in(self, id):
+        self.reply(403, b"{}", {"WWW-Authenticate": 'Bearer error="insufficient_scope", scope="write"'})
+
+    def not_found(self, id):
+        self.reply(404, self.message(id, error={"code": -32602, "message": "no such record"}))
+
+    def accepted(self, id):
+        # Its response can come nowhere: there is no stream of the session.
+        self.reply(202, b"")
+
+    def stream(self, name, id):
+        self.reply(200, STREAMS[name][0].replace("ID", str(id)).encode(), {"Content-Type": "text/event-stream"})
 
     def lose_session(self, id):
         self.sessions.append("lost")
@@ -170,16 +205,23 @@ class OddServers(unittest.TestCase):
             with World(config={"mcpServers": [{"name": "odd", "url": f"http://127.0.0.1:{server.server_port}/mcp", "enabled": True}]}) as world:
                 world.start_core()
                 world.wait_connected("odd")
-                self.assertEqual(world.server("odd")["tool_count"], 5, "the malformed tool hides no other")
+                self.assertEqual(world.server("odd")["tool_count"], 8 + len(STREAMS), "the malformed tool hides no other")
                 client = Client(world.port)
                 self.assertIn("the arguments are wrong", self.timed(client, "odd:null-error"))
                 self.assertEqual(self.timed(client, "odd:other-id"), "other id")
+                self.assertIn("no such record", self.timed(client, "odd:not-found"))
+                self.assertIn("the server's response is empty", self.timed(client, "odd:accepted"))
+                for name, (_, expected) in STREAMS.items():
+                    self.assertIn(expected, self.timed(client, f"odd:{name}"), name)
                 self.assertEqual(self.timed(client, "odd:lose-session"), "lost")
                 before = OddHttp.calls
                 self.assertRegex(self.timed(client, "odd:plain"), "plain in session-")
                 self.assertEqual(OddHttp.calls - before, 1, "the call ran once")
-                self.assertIn("requires sign-in", self.timed(client, "odd:sign-in"))
-                wait_for("the sign-in is needed", lambda: world.server("odd")["health"].get("action") == "login")
+                for tool in ("sign-in", "wider-sign-in"):
+                    self.assertIn("requires sign-in", self.timed(client, f"odd:{tool}"))
+                    wait_for("the sign-in is needed", lambda: world.server("odd")["health"].get("action") == "login")
+                    world.post("/api/v1/servers/odd/restart", body={})
+                    world.wait_connected("odd")
         finally:
             server.shutdown()
             server.server_close()

@@ -3,9 +3,11 @@
 import http.client
 import json
 import unittest
+import urllib.parse
 
 from jsonschema import Draft202012Validator
 
+from test_registry import RECORDS, Registry
 from world import World, everything, main
 
 NAMES = {"{name}": "everything", "{client}": "cursor"}
@@ -14,7 +16,10 @@ NAMES = {"{name}": "everything", "{client}": "cursor"}
 class Document(unittest.TestCase):
     def test_answers(self):
         """every GET response and failure matches the document, which is valid"""
-        with World(config={"mcpServers": [everything()]}) as world:
+        registry = Registry()
+        self.addCleanup(registry.stop)
+        sources = [{"id": "test", "url": registry.url}]
+        with World(config={"mcpServers": [everything()], "registries": sources}) as world:
             world.start_core()
             world.wait_connected("everything")
             call = {"tool_name": "call_tool_read", "arguments": {"name": "everything:echo", "args": {"message": "a"}}}
@@ -40,14 +45,17 @@ class Document(unittest.TestCase):
                 responses = operations["get"]["responses"]
                 if "/sessions/{id}" in path:
                     continue  # no session exists here
-                for name, value in names.items():
+                here = {**names, "{server}": urllib.parse.quote(RECORDS[0]["name"], safe="")}
+                if "/registries/" in path:
+                    here["{id}"] = "test"
+                for name, value in here.items():
                     path = path.replace(name, value)
                 answer = check(path + ("?q=echo" if path.endswith("search") else ""), 200, responses["2XX"])
                 checked += 1
                 if path.startswith("/api") and not path.endswith(".json"):
                     self.assertTrue(answer["success"] and "data" in answer, path)
-                if any(value in path for value in names.values()):
-                    missing = "/".join("unknown" if part in names.values() else part for part in path.split("/"))
+                if any(value in path for value in here.values()):
+                    missing = "/".join("unknown" if part in here.values() else part for part in path.split("/"))
                     answer = check(missing, 404, responses["default"])
                     self.assertTrue(answer["success"] is False and answer["error"], path)
             self.assertGreater(checked, 15)

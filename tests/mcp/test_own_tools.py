@@ -402,7 +402,7 @@ class Lists(unittest.TestCase):
 
     def test_management_on_request(self):
         """the tools that manage servers are listed if the client or the configuration requests them"""
-        management = {"upstream_servers", "quarantine_security"}
+        management = {"upstream_servers", "quarantine_security", "search_servers", "list_registries"}
         with World(config={"mcpServers": []}) as world:
             world.start_core()
             self.assertFalse(management & self.listed(world))

@@ -5,7 +5,7 @@ import path from "node:path";
 import { World, axe, check, finish, freePort, openBrowser, pictures, signedIn, until } from "./world.mjs";
 import http from "node:http";
 
-const views = ["/ui/", "/ui/servers", "/ui/servers/files", "/ui/servers/broken", "/ui/add", "/ui/review", "/ui/review/new", "/ui/review/files",
+const views = ["/ui/", "/ui/servers", "/ui/servers/files", "/ui/servers/broken", "/ui/add", "/ui/find", "/ui/review", "/ui/review/new", "/ui/review/files",
   "/ui/tools", "/ui/tools?q=read+a+file", "/ui/tools/files/read_file", "/ui/activity", "/ui/clients", "/ui/settings", "/ui/profiles", "/ui/secrets", "/ui/privacy", "/ui/health", "/ui/nowhere"];
 const readFile = { name: "read_file", description: "Reads a text file from the allowed directories and returns its contents.",
   inputSchema: { type: "object", required: ["path"], properties: { path: { type: "string", description: "Path of the file" }, lines: { type: "integer", description: "Most lines to return" } } },
@@ -285,6 +285,62 @@ await check("settings are saved, wrong ones are explained, and secrets are not s
   await page.getByLabel(/^call_tool_timeout/).fill("soon");
   await page.getByRole("button", { name: "Save changes" }).click();
   await page.getByRole("alert").waitFor();
+  await page.context().close();
+});
+
+await check("a change of settings can be undone, but not over a later change", async () => {
+  const page = await signedIn(world);
+  const limit = () => JSON.parse(readFileSync(path.join(world.root, "mcp_config.json"), "utf8")).tools_limit;
+  const before = limit();
+  await world.rest("PATCH", "/api/v1/config", { tools_limit: 11 });
+  await page.goto(`${world.url}/ui/settings`);
+  await page.getByText("Latest changes").click();
+  await page.screenshot({ path: path.join(pictures, "undo-wide-light.png") });
+  const latest = page.locator("#changes li").first();
+  await latest.getByRole("button", { name: /^Undo/ }).click();
+  await page.getByText("The change is undone.").waitFor();
+  assert.equal(limit(), before);
+  await world.rest("PATCH", "/api/v1/config", { tools_limit: 12 });
+  await world.rest("PATCH", "/api/v1/config", { tools_limit: 13 });
+  await page.goto(`${world.url}/ui/settings`);
+  await page.getByText("Latest changes").click();
+  await page.locator("#changes li").nth(1).getByText("Changed again since").waitFor();
+  await world.rest("PATCH", "/api/v1/config", { tools_limit: before });
+  await page.context().close();
+});
+
+await check("a server's log grows on the page, with times", async () => {
+  const script = "console.error('first line'); setInterval(() => console.error('<b>tick</b>'), 300); process.stdin.resume(); setTimeout(() => {}, 1e6)";
+  await world.rest("POST", "/api/v1/servers", { name: "chatty", protocol: "stdio", command: process.execPath, args: ["-e", script], quarantined: false });
+  const page = await signedIn(world);
+  await page.goto(`${world.url}/ui/servers/chatty`);
+  const log = page.getByLabel("Log", { exact: true });
+  await log.getByText("tick").waitFor();
+  const lines = async () => (await log.textContent()).split("tick").length;
+  const first = await lines();
+  await until("the log grows", async () => (await lines()) > first + 2);
+  assert.match(await log.textContent(), /\d\d:\d\d:\d\d (first line|<b>tick<\/b>)/);
+  assert.equal(await log.locator("b").count(), 0);
+  await page.screenshot({ path: path.join(pictures, "log-wide-light.png"), fullPage: true });
+  await page.getByRole("link", { name: "The whole log" }).click();
+  await page.getByRole("heading", { name: "Log", level: 1 }).waitFor();
+  await log.getByText("tick").waitFor();
+  await world.rest("DELETE", "/api/v1/servers/chatty");
+  await page.context().close();
+});
+
+await check("the tools of a server with many are in pages", async () => {
+  const tools = Array.from({ length: 120 }, (_, number) => ({ name: `tool_${number}`, description: "x ".repeat(2000), inputSchema: { type: "object" } }));
+  await world.rest("POST", "/api/v1/servers", { ...world.entry("many", tools), quarantined: false });
+  await world.connected("many");
+  const page = await signedIn(world);
+  for (const view of ["/ui/servers/many", "/ui/review/many", "/ui/tools", "/ui/tools?server=many&offset=50"]) {
+    const bytes = (await (await page.goto(world.url + view)).body()).length;
+    assert.ok(bytes < 70_000, `${view} has ${bytes} bytes`);
+  }
+  await page.getByRole("link", { name: "Next" }).click();
+  await page.getByText("101–120 of 120").waitFor();
+  await world.rest("DELETE", "/api/v1/servers/many");
   await page.context().close();
 });
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::ai_clients::import::variables::keychain_name;
+use crate::config::references::keychain_name;
 
 /// A secret in `env` or `headers` of an entry.
 #[derive(Clone, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 
 use std::path::MAIN_SEPARATOR_STR;
 
+use crate::config::references::keychain_name;
+
 /// How a format writes variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Syntax {
@@ -166,13 +168,6 @@ fn input(id: &str, inputs: &[Input], warnings: &mut Vec<String>) -> String {
     let what = found.and_then(|input| input.description.as_deref()).map(|text| format!(" ({text})"));
     warnings.push(format!("store its value{}: mcpproxy secrets set {name}", what.unwrap_or_default()));
     format!("${{keyring:{name}}}")
-}
-
-/// A name that the keychain accepts.
-pub fn keychain_name(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' })
-        .collect()
 }
 
 fn is_name(text: &str) -> bool {

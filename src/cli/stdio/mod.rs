@@ -18,6 +18,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use crate::cli::core_link::CoreLink;
 use crate::cli::error::CliError;
 use crate::client::{CallError, Client, Reply};
+use crate::contract::exact_numbers::{hold, restore_text};
 use crate::gateway::http::invalid_request;
 
 /// How long to wait for responses after the client has closed its input.
@@ -63,7 +64,7 @@ fn write_lines(mut answers: mpsc::Receiver<Value>) {
     let mut stdout = std::io::stdout().lock();
     while let Some(message) = answers.blocking_recv() {
         // `Display` of a JSON value contains no line break, so one message is one line.
-        if writeln!(stdout, "{message}").and_then(|()| stdout.flush()).is_err() {
+        if writeln!(stdout, "{}", restore_text(&message.to_string())).and_then(|()| stdout.flush()).is_err() {
             return;
         }
     }
@@ -105,7 +106,7 @@ impl Bridge {
             };
             let Some(line) = line else { break };
             while requests.try_join_next().is_some() {}
-            let message = match invalid_request::read(line.as_bytes()) {
+            let message = match invalid_request::read(hold(&line).as_bytes()) {
                 Ok(message) => message,
                 Err(refusal) => {
                     self.send(refusal.into()).await;

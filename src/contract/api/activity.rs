@@ -27,7 +27,7 @@ pub struct ActivityRecord {
     #[serde(default)]
     pub id: String,
     /// `tool_call`, `internal_tool_call`, `quarantine_change`, `tool_quarantine_change`, `config_change`, `server_change`,
-    /// `system_start` or `system_stop`.
+    /// `server_fix`, `system_start` or `system_stop`.
     #[serde(default, rename = "type")]
     pub kind: String,
     /// `mcp`, or `api` for REST, the command line and the web UI.

@@ -86,6 +86,23 @@ pub struct SearchCounts {
     pub result_bytes: u64,
 }
 
+impl SearchCounts {
+    /// Describes the counts to the user.
+    pub fn in_words(&self) -> String {
+        let SearchCounts {
+            searches,
+            led_to_call,
+            called_best,
+            called_first_five,
+            ..
+        } = self;
+        format!(
+            "Searches by AI clients since MCPProxy started: {searches}; {led_to_call} led to a call \
+            ({called_best} to the best tool, {called_first_five} to one of the best five)"
+        )
+    }
+}
+
 /// Why a tool has its rank.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RankExplanation {

@@ -22,7 +22,7 @@ use crate::os::sync::lock;
 use crate::upstream::approvals::PendingTool;
 use crate::upstream::approved_versions::Part;
 use crate::upstream::error::ApproveError;
-use crate::upstream::inspect::InspectError;
+use crate::upstream::inspect::{self, InspectError};
 use crate::upstream::offers;
 use crate::upstream::offers::{Offer, OfferKind};
 
@@ -84,6 +84,7 @@ impl ServerControl {
             let (isolation, variables) = self.pool.isolator().facts(&config).await;
             review.isolation = Some(isolation);
             review.variables = variables;
+            review.inspection = inspect::description(&config);
         }
         let (servers, versions, server) = (self.pool.snapshots(), self.versions.clone(), name.to_owned());
         // Scanning and reading the approved version take too long for this thread.
@@ -291,7 +292,7 @@ impl ServerControl {
     /// list would mean that there are none.
     async fn offers_of(&self, name: &str) -> Vec<(OfferKind, Vec<Offer>)> {
         let Ok(peer) = self.pool.peer(name) else { return Vec::new() };
-        let listed = async { tokio::join!(offers::prompts(&peer), offers::templates(&peer)) };
+        let listed = async { tokio::join!(offers::prompts(&peer, name), offers::templates(&peer, name)) };
         let Ok((prompts, templates)) = tokio::time::timeout(LIST_LIMIT, listed).await else {
             return Vec::new();
         };

@@ -29,7 +29,7 @@ use crate::gateway::direct_mode::{instructions, listing};
 use crate::gateway::failures::invalid;
 use crate::gateway::fast_path::HandedOver;
 use crate::gateway::http::invalid_request;
-use crate::gateway::http::raw_results::RawResult;
+use crate::gateway::http::raw_results;
 use crate::gateway::input_required::Fingerprint;
 use crate::gateway::profile::Origin;
 use crate::gateway::relay::{Relay, RetryContext};
@@ -41,6 +41,7 @@ use crate::gateway::tool_calls::Proxy;
 use crate::upstream::error::CallError;
 use crate::upstream::pool::UpstreamPool;
 use crate::upstream::session::in_flight::SessionId;
+use crate::upstream::transport::as_written;
 
 /// The server side of a session on `/mcp/all`.
 #[derive(Clone)]
@@ -146,7 +147,9 @@ fn placeholder(
     context: &RequestContext<RoleServer>,
 ) -> Result<MetaObject, ErrorData> {
     match result {
-        ServerResult::CustomResult(result) if result.0.is_object() => Ok(RawResult::put(&context.extensions, result.0)),
+        ServerResult::CustomResult(result) if result.0.is_object() => {
+            Ok(raw_results::placeholder(&context.extensions, as_written::unwrapped(result.0)))
+        }
         _ => Err(other_kind(server)),
     }
 }

@@ -14,7 +14,7 @@ use crate::gateway::direct_mode::qualified_name::may_be_of;
 use crate::gateway::direct_mode::scope::Scope;
 use crate::gateway::failures::invalid;
 use crate::gateway::tool_calls::Proxy;
-use crate::upstream::list::{after, all_pages};
+use crate::upstream::list::list_resources;
 use crate::upstream::offers;
 use crate::upstream::offers::{Offer, OfferKind};
 use crate::upstream::pool::UpstreamPool;
@@ -27,14 +27,14 @@ const LIST_LIMIT: Duration = Duration::from_secs(10);
 async fn ask_each<'a, T, F>(
     pool: &UpstreamPool,
     servers: impl Iterator<Item = &'a Snapshot>,
-    ask: impl Fn(Peer<RoleClient>) -> F,
+    ask: impl Fn(Peer<RoleClient>, String) -> F,
 ) -> Vec<(String, Vec<T>)>
 where
     F: Future<Output = Result<Vec<T>, String>>,
 {
     let one = |server: &Snapshot| {
         let (name, peer) = (server.config.name.clone(), pool.peer(&server.config.name));
-        let answer = peer.ok().map(&ask);
+        let answer = peer.ok().map(|peer| ask(peer, name.clone()));
         async move {
             let listed = tokio::time::timeout(LIST_LIMIT, answer?).await;
             match listed {
@@ -56,7 +56,7 @@ where
 /// Returns the approved prompts of each server.
 pub async fn prompts(proxy: &Proxy, scope: &Scope) -> Vec<(String, Vec<Prompt>)> {
     let shown = scope.servers().iter().filter(|server| server.config.expose_prompts != Some(false));
-    let ask = |peer: Peer<RoleClient>| async move { offers::prompts(&peer).await };
+    let ask = |peer: Peer<RoleClient>, server: String| async move { offers::prompts(&peer, &server).await };
     let lists = ask_each(proxy.upstreams(), shown, ask).await;
     approved(proxy, OfferKind::Prompt, lists, Offer::prompt).await
 }
@@ -95,20 +95,17 @@ async fn approved<T: Send + 'static>(
 }
 
 async fn resources_of_each(proxy: &Proxy, scope: &Scope) -> Vec<(String, Vec<Resource>)> {
-    let ask = |peer: Peer<RoleClient>| async move {
-        if !has_resources(&peer) {
-            return Ok(Vec::new());
+    let ask = |peer: Peer<RoleClient>, server: String| async move {
+        match has_resources(&peer) {
+            true => list_resources(&peer, &server).await,
+            false => Ok(Vec::new()),
         }
-        let page = async |cursor| {
-            peer.list_resources(Some(after(cursor))).await.map(|page| (page.resources, page.next_cursor))
-        };
-        all_pages(page).await
     };
     ask_each(proxy.upstreams(), scope.servers().iter(), ask).await
 }
 
 async fn templates_of_each(proxy: &Proxy, scope: &Scope) -> Vec<(String, Vec<ResourceTemplate>)> {
-    let ask = |peer: Peer<RoleClient>| async move { offers::templates(&peer).await };
+    let ask = |peer: Peer<RoleClient>, server: String| async move { offers::templates(&peer, &server).await };
     let lists = ask_each(proxy.upstreams(), scope.servers().iter(), ask).await;
     approved(proxy, OfferKind::Template, lists, Offer::template).await
 }

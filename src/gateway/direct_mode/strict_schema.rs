@@ -44,7 +44,9 @@ pub fn repair(tool: &mut Tool) {
     }
     if let Some(output) = &tool.output_schema {
         let is_object = output.get("type").is_none_or(|kind| kind == "object") || output.contains_key("$ref");
-        tool.output_schema = is_object.then(|| Arc::new(strict(output)));
+        // Clients refuse results without structured content if there is a schema, even if it says nothing.
+        let says_something = output.iter().any(|(key, value)| key != "$schema" && !value.is_null());
+        tool.output_schema = (is_object && says_something).then(|| Arc::new(strict(output)));
     }
 }
 
@@ -190,6 +192,20 @@ mod tests {
             json!({"a": {}, "b": {}, "c": {"not": {}}, "d": {"anyOf": [{}, {"type": "string"}]},
                 "e": {"properties": {"f": {}}}})
         );
+    }
+
+    #[test]
+    fn an_output_schema_that_says_nothing_is_left_out() {
+        let output = |schema: Value| {
+            let mut tool = Tool::new("t", "", JsonObject::new());
+            tool.output_schema = Some(Arc::new(schema.as_object().unwrap().clone()));
+            repair(&mut tool);
+            tool.output_schema.is_some()
+        };
+        assert!(!output(json!({})));
+        assert!(!output(json!({"$schema": "http://json-schema.org/draft-07/schema#", "type": null})));
+        assert!(!output(json!({"type": "array"})));
+        assert!(output(json!({"type": "object"})));
     }
 
     #[test]

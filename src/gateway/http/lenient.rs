@@ -19,8 +19,8 @@ pub async fn lenient(mut request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let mut response = next.run(request).await;
     match response.status() {
-        // Clients consider 202 a failure to end the session.
-        StatusCode::ACCEPTED if method == Method::DELETE => StatusCode::NO_CONTENT.into_response(),
+        // Clients consider 202 a failure to end the session, and older ones 204, too.
+        StatusCode::ACCEPTED | StatusCode::NO_CONTENT if method == Method::DELETE => StatusCode::OK.into_response(),
         StatusCode::METHOD_NOT_ALLOWED => {
             response.headers_mut().entry(ALLOW).or_insert(METHODS);
             response

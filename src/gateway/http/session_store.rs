@@ -231,7 +231,7 @@ impl SessionStore for Address {
             for gone in sessions.drain(..over) {
                 self.all.usages.remove(&gone.id);
             }
-            let now = jiff::Timestamp::now().as_second();
+            let now = crate::os::clock::now().as_second();
             self.all.usages.insert(id, Usage::new(0, now));
             sessions.push_back(StoredSession {
                 id: id.to_owned(),

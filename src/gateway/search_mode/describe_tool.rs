@@ -88,7 +88,7 @@ pub fn answer(params: &Params, upstreams: View<'_>, index: &ToolIndex) -> Value 
                 params.ids.iter().zip(results).map(|(id, checked)| checked.shown(id, index)).collect();
             json!({
                 "verdict": verdict.word(),
-                "checked_at": jiff::Timestamp::now().to_string(),
+                "checked_at": crate::os::clock::now().to_string(),
                 "request_id": uuid::Uuid::new_v4().to_string(),
                 "results": results,
             })

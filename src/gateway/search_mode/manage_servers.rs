@@ -17,6 +17,7 @@ use crate::gateway::profile::View;
 use crate::gateway::search_mode::arguments::whole;
 use crate::gateway::search_mode::definitions::object;
 use crate::gateway::search_mode::error_results::failed;
+use crate::gateway::search_mode::find_servers::{self, LIST_REGISTRIES, SEARCH_SERVERS};
 use crate::gateway::search_mode::server_answers::{
     APPROVING, AddedServer, Done, InspectedServer, ListedServer, LogTail, QuarantineList, RemovedServer, ServerList,
     WaitingTools,
@@ -51,14 +52,36 @@ const SETTABLE: [(&str, Kind); 8] = [
     ("init_timeout", Kind::Text),
 ];
 
+/// The operation that adds a server from a registry.
+const ADD_FROM_REGISTRY: &str = "add_from_registry";
+
 /// The operations of `upstream_servers`.
-const OPERATIONS: [&str; 10] = [
-    "list", "add", "remove", "update", "patch", "tail_log", "enable", "disable", "restart", "refresh",
+const OPERATIONS: [&str; 11] = [
+    "list",
+    "add",
+    ADD_FROM_REGISTRY,
+    "remove",
+    "update",
+    "patch",
+    "tail_log",
+    "enable",
+    "disable",
+    "restart",
+    "refresh",
 ];
 
 /// The operations in the schema. `enable` is missing, because only the user may enable a server.
-const OFFERED: [&str; 9] = [
-    "list", "add", "remove", "update", "patch", "tail_log", "disable", "restart", "refresh",
+const OFFERED: [&str; 10] = [
+    "list",
+    "add",
+    ADD_FROM_REGISTRY,
+    "remove",
+    "update",
+    "patch",
+    "tail_log",
+    "disable",
+    "restart",
+    "refresh",
 ];
 
 #[derive(Clone, Copy)]
@@ -74,13 +97,15 @@ pub fn is_requested(extensions: &Extensions) -> bool {
     query.is_some_and(|query| query.split('&').any(|part| part == "management=true"))
 }
 
-/// Returns the two tools if the configuration or the client requests them and the configuration does not forbid them.
+/// Returns the tools if the configuration or the client requests them and the configuration does not forbid them.
 pub fn definitions(config: &Config, requested: bool) -> Vec<Tool> {
     let asked = requested || config.enable_management_tools;
     if !asked || config.disable_management || config.read_only_mode {
         Vec::new()
     } else {
-        vec![upstream_servers(), quarantine_security()]
+        let mut tools = vec![upstream_servers(), quarantine_security()];
+        tools.extend(find_servers::definitions());
+        tools
     }
 }
 
@@ -100,6 +125,9 @@ fn upstream_servers() -> Tool {
             "protocol": {"type": "string", "enum": ["stdio", "http", "streamable-http", "sse", "auto"]},
             "init_timeout": text("Startup timeout, such as 90s"),
             "enabled": {"type": "boolean"},
+            "id": text("add_from_registry: the server's id from search_servers"),
+            "registry": text("add_from_registry: ID of its registry"),
+            "inputs_json": text("add_from_registry: its other inputs, a JSON object of strings"),
             "lines": {"type": "integer", "minimum": 1, "maximum": MOST_LINES, "description": "Maximum lines of tail_log (default 50)"},
         },
         "required": ["operation"],
@@ -126,7 +154,7 @@ fn quarantine_security() -> Tool {
     Tool::new(QUARANTINE_SECURITY, description, object(schema)).with_annotations(annotations)
 }
 
-/// Handles a call of one of the two tools; returns `None` for other tools.
+/// Handles a call of one of the tools; returns `None` for other tools.
 pub async fn call(
     control: &ServerControl,
     client: &str,
@@ -134,7 +162,7 @@ pub async fn call(
     arguments: &JsonObject,
     scope: &ProfileScope,
 ) -> Option<CallToolResult> {
-    if !matches!(tool, UPSTREAM_SERVERS | QUARANTINE_SECURITY) {
+    if !matches!(tool, UPSTREAM_SERVERS | QUARANTINE_SECURITY | SEARCH_SERVERS | LIST_REGISTRIES) {
         return None;
     }
     let config = control.config().current();
@@ -148,6 +176,8 @@ pub async fn call(
             "the profile `{}` has no server `{name}`; servers outside of the profile cannot be added or changed",
             scope.name().unwrap_or_default()
         )),
+        None if tool == SEARCH_SERVERS => find_servers::search(control, arguments).await,
+        None if tool == LIST_REGISTRIES => find_servers::list(control),
         None if tool == UPSTREAM_SERVERS => manage(control, &config, client, operation, arguments, scope).await,
         None => look(control, operation, arguments, scope).await,
     };
@@ -182,6 +212,9 @@ async fn manage(
         return Err(format!("`operation` must be one of {}", OPERATIONS.join(", ")));
     }
     refuse_unknown_keys(arguments)?;
+    if operation == ADD_FROM_REGISTRY {
+        return add_from_registry(control, config, client, arguments, scope).await;
+    }
     let name = named(arguments)?;
     let done = |action| text(&Done::new(name, action));
     match operation {
@@ -246,6 +279,25 @@ async fn manage(
             })
         }
     }
+}
+
+async fn add_from_registry(
+    control: &ServerControl,
+    config: &Config,
+    client: &str,
+    arguments: &JsonObject,
+    scope: &ProfileScope,
+) -> Result<String, String> {
+    if !config.allow_server_add {
+        return Err("the configuration does not allow AI clients to add servers".to_owned());
+    }
+    // The name of the server would decide whether it is in the profile.
+    let name = if arguments.contains_key("name") || !scope.is_unlimited() {
+        Some(named(arguments)?)
+    } else {
+        None
+    };
+    find_servers::add(control, client, name, arguments).await
 }
 
 /// Returns the last lines of a server's log, marked as untrusted.
@@ -318,8 +370,11 @@ fn refuse_unknown_keys(arguments: &JsonObject) -> Result<(), String> {
         "auto_approve_tool_changes",
         "trust_mode",
     ];
-    let is_known =
-        |key: &str| matches!(key, "operation" | "name" | "enabled" | "lines") || setting(key) || ignored.contains(&key);
+    let is_known = |key: &str| {
+        matches!(key, "operation" | "name" | "enabled" | "lines" | "id" | "registry" | "inputs" | "inputs_json")
+            || setting(key)
+            || ignored.contains(&key)
+    };
     match arguments.keys().find(|key| !is_known(key)) {
         Some(key) => {
             let key: String = key.chars().take(60).collect();
@@ -433,10 +488,11 @@ mod tests {
     #[test]
     fn no_operation_that_is_offered_approves() {
         let parse = |text: &str| Config::parse(std::path::Path::new("c"), text).unwrap();
-        assert_eq!(definitions(&parse("{}"), true).len(), 2);
-        assert_eq!(definitions(&parse(r#"{"enable_management_tools": true}"#), false).len(), 2);
+        let names: Vec<String> = definitions(&parse("{}"), true).iter().map(|tool| tool.name.to_string()).collect();
+        assert_eq!(names, [UPSTREAM_SERVERS, QUARANTINE_SECURITY, SEARCH_SERVERS, LIST_REGISTRIES]);
+        assert_eq!(definitions(&parse(r#"{"enable_management_tools": true}"#), false).len(), 4);
         assert!(definitions(&parse("{}"), false).is_empty(), "they cost every session tokens");
-        for tool in definitions(&parse("{}"), true) {
+        for tool in definitions(&parse("{}"), true).into_iter().take(2) {
             let operations = tool.input_schema["properties"]["operation"]["enum"].to_string();
             assert!(!operations.contains("approve") && !operations.contains("unquarantine"), "{operations}");
         }

@@ -5,6 +5,7 @@ pub mod definitions;
 pub mod describe_tool;
 pub mod error_results;
 pub mod few_tools;
+mod find_servers;
 pub mod handler;
 pub mod manage_servers;
 pub mod own_tools;
@@ -14,4 +15,6 @@ pub mod schema;
 pub mod search_outcomes;
 mod server_answers;
 pub mod signature;
+#[cfg(test)]
+mod token_budget;
 pub mod truncate;

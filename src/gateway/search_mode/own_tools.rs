@@ -13,6 +13,7 @@ use crate::catalog::unavailable::{Unavailable, UnavailableTools, lock};
 use crate::config::Config;
 use crate::config::profiles::ProfileScope;
 use crate::contract::api::SearchCounts;
+use crate::contract::exact_numbers::restore_text;
 use crate::gateway::call_log::RecentCalls;
 use crate::gateway::direct_mode::instructions;
 use crate::gateway::profile::{Catalog, ProfileCatalogs, View};
@@ -149,7 +150,7 @@ impl OwnTools {
     }
 
     fn retrieve_tools(&self, arguments: &JsonObject, scope: &ProfileScope) -> CallToolResult {
-        let now = jiff::Timestamp::now().as_second();
+        let now = crate::os::clock::now().as_second();
         self.recorder.retrieve_tools_called(now);
         self.counts.add(Counter::RetrieveTools);
         let usual = {
@@ -186,12 +187,15 @@ impl OwnTools {
                 excerpts.insert(server.clone(), json!(excerpt));
             }
         }
-        let length = answer.value.to_string().len() + json!(excerpts).to_string().len() + 40;
-        if !excerpts.is_empty()
-            && (room == 0 || length <= room)
+        if excerpts.is_empty() {
+            return;
+        }
+        let excerpts = Value::Object(excerpts);
+        let fits = || answer.value.to_string().len() + excerpts.to_string().len() + 40 <= room;
+        if (room == 0 || fits())
             && let Some(value) = answer.value.as_object_mut()
         {
-            value.insert("instructions_of_servers".into(), json!(excerpts));
+            value.insert("instructions_of_servers".into(), excerpts);
         }
     }
 
@@ -235,7 +239,7 @@ impl OwnTools {
         if result.get("structuredContent").is_some_and(|value| truncate::is_longer(&value.to_string(), limit)) {
             let structured = result.shift_remove("structuredContent").unwrap_or_default();
             if let Some(content) = result.get_mut("content").and_then(Value::as_array_mut) {
-                content.push(json!({"type": "text", "text": structured.to_string()}));
+                content.push(json!({"type": "text", "text": restore_text(&structured.to_string())}));
             }
         }
         for block in result.get_mut("content").and_then(Value::as_array_mut).into_iter().flatten() {

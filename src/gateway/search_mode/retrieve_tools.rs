@@ -150,7 +150,7 @@ pub fn answer(
         Detail::Compact => USE_COMPACT,
     };
     let mut answer = Map::new();
-    answer.insert("tools".into(), json!(tools));
+    answer.insert("tools".into(), Value::Array(tools.into_iter().map(Value::Object).collect()));
     answer.insert("query".into(), json!(params.query.chars().take(LONGEST_QUERY).collect::<String>()));
     answer.insert("total".into(), json!(returned));
     answer.insert("usage_instructions".into(), json!(usage));
@@ -197,7 +197,7 @@ pub fn definition(server: &str, tool: &Tool) -> Map<String, Value> {
     entry.insert("name".into(), json!(tool_id::join(server, &tool.name)));
     entry.insert("description".into(), json!(tool.description));
     let description = tool.description.as_deref().unwrap_or_default();
-    entry.insert("inputSchema".into(), json!(pruned(&tool.input_schema, description)));
+    entry.insert("inputSchema".into(), Value::Object(pruned(&tool.input_schema, description)));
     entry.insert("call_with".into(), json!(Intent::recommended(tool.annotations.as_ref()).tool()));
     entry
 }

@@ -72,7 +72,7 @@ pub async fn check_now(check: UpdateCheck) -> Update {
         Err(error) => Err((Code::UpdateOther, error)),
     };
     let own = Version::parse(env!("CARGO_PKG_VERSION")).unwrap_or(Version::new(0, 0, 0));
-    let checked_at = Some(format!("{:.0}", jiff::Timestamp::now()));
+    let checked_at = Some(format!("{:.0}", crate::os::clock::now()));
     match fetched {
         Ok(manifest) => {
             let newer = manifest.newer_than(&own, channel);

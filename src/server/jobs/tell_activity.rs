@@ -43,7 +43,7 @@ pub async fn tell_activity(app: Arc<App>) {
 fn tell(app: &App, mut record: ActivityRecord) {
     // Events omit the contents, which clients can request with the record.
     (record.arguments, record.response) = (None, None);
-    let timestamp = jiff::Timestamp::now().as_second();
+    let timestamp = crate::os::clock::now().as_second();
     let sensitive = record.has_sensitive_data;
     let name = event_name(&record);
     let data = serde_json::to_string(&EventBody {

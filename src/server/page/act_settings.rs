@@ -1,5 +1,6 @@
 //! Handles `POST` requests for settings, profiles and privacy.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -9,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::config::schema::schema;
-use crate::contract::api::ActivityPurged;
+use crate::contract::api::{ActivityPurged, ActivityRecord};
 use crate::server::page::access::Visitor;
 use crate::server::page::api::ApiError;
 use crate::server::page::form::Fields;
@@ -17,6 +18,7 @@ use crate::server::page::gate::Submitted;
 use crate::server::page::layout::{encoded, number};
 use crate::server::page::pages::Pages;
 use crate::server::page::settings;
+use crate::server::page::settings_undo::SettingsChange;
 use crate::server::page::show::{ConfigAnswer, settings_page};
 
 type Core = State<Arc<Pages>>;
@@ -49,6 +51,31 @@ pub(super) async fn save_settings(
     }
 }
 
+/// Undoes a change of settings.
+pub(super) async fn undo_settings(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Extension(Submitted(fields)): Sent,
+) -> Response {
+    let undone = undo(&pages, fields.text("id")).await;
+    pages.then(&visitor, undone.map(|()| "The change is undone.".to_owned()), "/ui/settings#changes")
+}
+
+async fn undo(pages: &Pages, id: &str) -> Result<(), ApiError> {
+    let record: BTreeMap<String, ActivityRecord> = pages.api.get(&format!("/api/v1/activity/{}", encoded(id))).await?;
+    let refused = |message: String| ApiError {
+        status: 409,
+        message,
+        data: Value::Null,
+    };
+    let change = record.into_values().next().as_ref().and_then(SettingsChange::of);
+    let change = change.ok_or_else(|| refused("This entry is not a change of settings.".to_owned()))?;
+    let answer: ConfigAnswer = pages.api.get("/api/v1/config").await?;
+    let part = change.undo(&answer.config).map_err(refused)?;
+    let _: Value = pages.api.send(Method::PATCH, "/api/v1/config", Some(Value::Object(part))).await?;
+    Ok(())
+}
+
 /// Creates a profile.
 pub(super) async fn create_profile(
     State(pages): Core,
@@ -70,7 +97,8 @@ pub(super) async fn save_profile(
 }
 
 async fn set_profile(pages: &Pages, visitor: &Visitor, name: &str, fields: &Fields) -> Response {
-    let servers: Vec<&str> = fields.all("server").collect();
+    let entered = fields.text("servers").lines().map(str::trim).filter(|name| !name.is_empty());
+    let servers: Vec<&str> = fields.all("server").chain(entered).collect();
     let path = format!("/api/v1/profiles/{}", encoded(name));
     let saved: Result<Value, ApiError> = pages.api.send(Method::PUT, &path, Some(json!({"servers": servers}))).await;
     pages.then(visitor, saved.map(|_| format!("Saved the profile `{name}`.")), "/ui/profiles")
@@ -115,6 +143,17 @@ pub(super) async fn switch_reports(
         pages.api.send(Method::PATCH, "/api/v1/config", Some(json!({"telemetry": {"enabled": enabled}}))).await;
     let sentence = if enabled { "Usage reports are on." } else { "Usage reports are off. Nothing is sent." };
     pages.then(&visitor, saved.map(|_| sentence.to_owned()), "/ui/privacy")
+}
+
+/// Deletes the collector's data about this installation.
+pub(super) async fn forget_reports(State(pages): Core, Extension(visitor): Who) -> Response {
+    let forgotten: Result<Value, ApiError> = pages.api.post("/api/v1/telemetry/forget", None).await;
+    let sentence = |answer: Value| {
+        let deleted = answer.get("deleted_reports").and_then(Value::as_u64).unwrap_or_default();
+        let deleted = number(usize::try_from(deleted).unwrap_or(usize::MAX), "report", "reports");
+        format!("The collector deleted {deleted}. This installation has a new ID.")
+    };
+    pages.then(&visitor, forgotten.map(sentence), "/ui/privacy?received=1#received")
 }
 
 /// Saves the settings of the activity log.

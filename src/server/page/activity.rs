@@ -6,11 +6,15 @@ use serde_json::Value;
 use crate::contract::api::{ActivityList, ActivityRecord, ActivityUsage, INTERNAL_TOOL_CALL, TOOL_CALL};
 use crate::server::page::form::Fields;
 use crate::server::page::layout::{
-    Frame, badge, bars, empty, encoded, foreign, heading, message, number, page, periods, size, time,
+    Frame, badge, bars, empty, encoded, foreign, heading, message, number, page, pager, periods, size, time,
 };
+use crate::server::page::settings_undo::{self, SettingsChange};
 
 /// Records per page.
 pub(super) const PAGE: usize = 50;
+
+/// Maximum number of servers in a selection. With more, the user enters the name.
+const MOST_OPTIONS: usize = 60;
 
 /// The filters selected by the user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,7 +48,7 @@ impl Chosen {
         let kinds = match self.kind.as_str() {
             "calls" => "tool_call,internal_tool_call",
             "changes" => {
-                "quarantine_change,tool_quarantine_change,config_change,server_change,system_start,system_stop"
+                "quarantine_change,tool_quarantine_change,config_change,server_change,server_fix,system_start,system_stop"
             }
             _ => "",
         };
@@ -113,10 +117,7 @@ pub(super) fn view(frame: &Frame, activity: &Activity) -> Markup {
                 thead { tr { th { "Time" } th { "What" } th { "Client" } th { "Result" } th.right { "Duration" } } }
                 tbody { @for record in &activity.list.activities { (row(record)) } }
             } }
-            nav.pages aria-label="Pages" {
-                @if chosen.offset > 0 { a.button href=(chosen.link(chosen.offset.saturating_sub(PAGE))) { "Newer" } }
-                @if chosen.offset + PAGE < activity.list.total { a.button href=(chosen.link(chosen.offset + PAGE)) { "Older" } }
-            }
+            (pager(chosen.offset, PAGE, activity.list.total, ["Newer", "Older"], &|offset| chosen.link(offset)))
         }
     };
     page(frame, "/ui/activity", "Activity", &contents)
@@ -136,10 +137,14 @@ fn filters(activity: &Activity) -> Markup {
             label { span.hidden { "Text" } input type="search" name="q" value=(chosen.text) placeholder="Tool, server, client or error" data-shortcut="/"; }
             (options("kind", "Type", &chosen.kind, &[("", "Everything"), ("calls", "Calls"), ("changes", "Changes")]))
             (options("status", "Result", &chosen.status, &[("", "Any result"), ("success", "Succeeded"), ("error", "Failed"), ("blocked", "Blocked")]))
-            label { span.hidden { "Server" } select name="server" data-submit {
-                option value="" { "All servers" }
-                @for server in &activity.servers { option value=(server) selected[*server == chosen.server] { (foreign(server)) } }
-            } }
+            @if activity.servers.len() > MOST_OPTIONS {
+                label { span.hidden { "Server" } input name="server" value=(chosen.server) placeholder="Server" autocomplete="off"; }
+            } @else {
+                label { span.hidden { "Server" } select name="server" data-submit {
+                    option value="" { "All servers" }
+                    @for server in &activity.servers { option value=(server) selected[*server == chosen.server] { (foreign(server)) } }
+                } }
+            }
             label.check { input type="checkbox" name="sensitive" value="1" checked[chosen.sensitive] data-submit; span { "Sensitive data" } }
             input type="hidden" name="window" value=(chosen.window);
             button type="submit" { "Filter" }
@@ -159,7 +164,7 @@ fn charts(activity: &Activity) -> Markup {
                     a href={"/ui/activity?window=" (word)} aria-current=[(word == activity.chosen.window).then_some("true")] { (name) }
                 } }
             }
-            (bars(&periods(usage), "Calls over time"))
+            @if calls > 0 { (bars(&periods(usage), "Calls over time")) } @else { p.quiet { "No calls in this time." } }
             @if !usage.tools.is_empty() {
                 details { summary { "By tool" } div.table { table {
                     thead { tr { th { "Tool" } th.right { "Calls" } th.right { "Failed" } th.right { "Median" } th.right { "95 %" } th.right { "Received" } } }
@@ -216,11 +221,13 @@ pub(super) fn what(record: &ActivityRecord) -> String {
     match record.kind.as_str() {
         TOOL_CALL => format!("{server}:{tool}"),
         INTERNAL_TOOL_CALL => tool,
-        "quarantine_change" => format!("{server}: {action}"),
-        "tool_quarantine_change" => format!("{server}: tools {action}"),
+        "quarantine_change" => format!("{server} {action}"),
+        "tool_quarantine_change" => format!("Tools of {server} {action}"),
         "config_change" if server.is_empty() => "Settings changed".to_owned(),
-        "config_change" => format!("{server}: {action}"),
-        "server_change" => format!("{server}: {}", detail(record, "state")),
+        "config_change" => format!("{server} {action}"),
+        "server_change" if detail(record, "state") == "error" => format!("{server} failed"),
+        "server_change" => format!("{server} {}", detail(record, "state")),
+        "server_fix" => format!("{server}: {tool}"),
         "system_start" => "MCPProxy started".to_owned(),
         "system_stop" => "MCPProxy stopped".to_owned(),
         other => other.replace('_', " "),
@@ -232,14 +239,17 @@ fn outcome(record: &ActivityRecord) -> Markup {
         "error" => badge("bad", "Failed"),
         "blocked" | "rejected" => badge("warn", "Blocked"),
         _ if is_call(record) => badge("good", "Succeeded"),
-        _ => badge("off", "Recorded"),
+        _ => html! {},
     }
 }
 
-pub(super) fn details(frame: &Frame, record: &ActivityRecord) -> Markup {
+/// `config` is the configuration without secrets.
+pub(super) fn details(frame: &Frame, record: &ActivityRecord, config: &Value) -> Markup {
+    let change = SettingsChange::of(record);
+    let undo = html! { @if let Some(change) = &change { (settings_undo::button(frame, change, config)) } };
     let contents = html! {
         p.crumbs { a href="/ui/activity" { "Activity" } }
-        (heading(&what(record), "", &html! {}))
+        (heading(&what(record), "", &undo))
         p.state { (outcome(record)) " " (time(&record.timestamp)) }
         @if let Some(error) = &record.error_message { div.notice.bad { (message(error)) } }
         @if !record.detections.is_empty() {
@@ -309,7 +319,7 @@ mod tests {
             ..ActivityRecord::default()
         };
         assert_eq!(what(&record(TOOL_CALL, json!({}))), "s:t");
-        assert_eq!(what(&record("config_change", json!({"action": "added"}))), "s: added");
+        assert_eq!(what(&record("config_change", json!({"action": "added"}))), "s added");
         assert_eq!(by(&record("config_change", json!({"by": "tray"}))), "tray");
     }
 

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::contract::api::{ImportPath, ImportResult};
+use crate::server::page::find::search_form;
 use crate::server::page::layout::{Frame, badge, foreign, heading, number, page, token};
 
 /// The user's input, to show it again with an error.
@@ -20,6 +21,10 @@ pub(super) fn view(frame: &Frame, paths: &[ImportPath], entered: &Entered) -> Ma
         p.crumbs { a href="/ui/servers" { "Servers" } }
         (heading("Add a server", "It does not run until you have reviewed it.", &html! {}))
         @if let Some(error) = &entered.error { div.notice.bad role="alert" { (error) } }
+        section aria-labelledby="find" {
+            h2 #find { "Find a server" }
+            (search_form(""))
+        }
         div.columns {
             section.panel aria-labelledby="local" {
                 h2 #local { "On this computer" }

@@ -33,7 +33,7 @@ pub(super) fn view(frame: &Frame, found: &Diagnostics, status: &Status, data_dir
             } } }
         }
         @if !found.runtime_warnings.is_empty() {
-            section { h2 { "Worth knowing" } ul.stack { @for warning in &found.runtime_warnings { li.panel { (foreign(warning)) } } } }
+            section { h2 { "Worth knowing" } ul.stack { @for warning in &found.runtime_warnings { li.panel { p { (message(warning)) } } } } }
         }
         section.panel aria-labelledby="about" {
             h2 #about { "About" }

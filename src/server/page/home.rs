@@ -7,8 +7,12 @@ use maud::{Markup, html};
 use crate::contract::api::{ActivityRecord, ActivityUsage, AiClient, McpSession, Server, TokenStats};
 use crate::server::page::activity::row;
 use crate::server::page::layout::{
-    Frame, badge, bars, button_for, encoded, foreign, heading, message, number, page, periods, state_of, time,
+    Frame, SUMMARY, badge, bars, button_for, encoded, foreign, heading, message, number, page, periods, start_of,
+    state_of, time,
 };
+
+/// Maximum number of servers in *Needs attention*.
+const MOST_CARDS: usize = 8;
 
 /// The page's data.
 #[derive(Debug, Default)]
@@ -21,6 +25,8 @@ pub(super) struct Home {
     /// Sessions of AI clients that were active in the last half hour.
     pub sessions: Vec<McpSession>,
     pub tokens: TokenStats,
+    /// Whether a call has succeeded.
+    pub has_called: bool,
     /// The latest calls, newest first.
     pub recent: Vec<ActivityRecord>,
 }
@@ -28,38 +34,40 @@ pub(super) struct Home {
 pub(super) fn view(frame: &Frame, home: &Home) -> Markup {
     let attention: Vec<&Server> = home.servers.iter().filter(|server| needs_attention(server)).collect();
     let lead = match (home.servers.len(), attention.len()) {
-        (0, _) => "Add your first server to get started.".to_owned(),
+        (0, _) => "One place for the tools of all your AI clients. Four steps, and they can use them.".to_owned(),
         (_, 0) => "Everything works.".to_owned(),
         (_, count) => number(count, "server needs your attention.", "servers need your attention."),
     };
+    let title = if home.servers.is_empty() { "Welcome to MCPProxy" } else { "Home" };
     let contents = html! {
-        (heading("Home", &lead, &html! {}))
+        (heading(title, &lead, &html! {}))
         @if let Some(notice) = &home.notice { div.notice.bad role="status" { (notice) } }
-        (numbers(home))
+        @if !home.servers.is_empty() { (numbers(home)) }
         @if !is_set_up(home) { (getting_started(home)) }
         @if !attention.is_empty() {
             section aria-labelledby="attention" {
                 h2 #attention { "Needs attention" }
-                ul.cards { @for server in attention { (attention_card(frame, server)) } }
+                ul.cards { @for server in attention.iter().take(MOST_CARDS) { (attention_card(frame, server)) } }
+                @if attention.len() > MOST_CARDS { p.more { a href="/ui/servers" { "And " (attention.len() - MOST_CARDS) " more" } } }
             }
         }
-        div.columns {
+        @if !home.servers.is_empty() { div.columns {
             section.panel aria-labelledby="calls" {
                 h2 #calls { "Calls in the last 24 hours" }
-                (bars(&periods(&home.usage), "Calls per hour in the last 24 hours"))
-                @if home.recent.is_empty() { p.quiet { "No calls yet. They appear here as your AI clients use tools." } }
+                @if home.usage.timeline.iter().any(|period| period.calls > 0) { (bars(&periods(&home.usage), "Calls per hour in the last 24 hours")) }
+                @else { p.quiet { "No calls yet. They appear here as your AI clients use tools." } }
             }
             section.panel aria-labelledby="clients" {
                 h2 #clients { "Clients" }
                 (clients(home))
             }
-        }
+        } }
         @if !home.recent.is_empty() {
             section aria-labelledby="recent" {
                 div.between { h2 #recent { "Latest calls" } a href="/ui/activity" { "All activity" } }
                 div.table { table {
                     thead { tr { th { "Time" } th { "Call" } th { "Client" } th { "Result" } th.right { "Duration" } } }
-                    tbody { @for record in home.recent.iter().take(6) { (row(record)) } }
+                    tbody { @for record in &home.recent { (row(record)) } }
                 } }
             }
         }
@@ -79,7 +87,7 @@ fn numbers(home: &Home) -> Markup {
             div { dt { "Servers connected" } dd { a href="/ui/servers" { (connected) small { " of " (home.servers.len()) } } } }
             div { dt { "Tools available" } dd { a href="/ui/tools" { (tools) } } }
             div { dt { "Calls today" } dd { a href="/ui/activity" { (calls) @if errors > 0 { small.bad { " " (errors) " failed" } } } } }
-            div { dt { "AI clients set up" } dd { a href="/ui/clients" { (linked) small { " of " (installed) " found" } } } }
+            div { dt { "AI clients set up" } dd { a href="/ui/clients" { (linked) @if installed > 0 { small { " of " (installed) " found" } } @else { small { " none found" } } } } }
         }
     }
 }
@@ -111,7 +119,7 @@ fn steps(home: &Home) -> [Step; 4] {
             "Connect",
         ),
         (
-            home.recent.iter().any(|record| record.status == "success"),
+            home.has_called,
             "Make a call",
             "Ask your AI client to use a tool, or try one here.",
             "/ui/tools",
@@ -132,7 +140,7 @@ fn getting_started(home: &Home) -> Markup {
                         span.mark aria-hidden="true" { @if *done { "✓" } @else { (index + 1) } }
                         div {
                             strong { (name) @if *done { span.hidden { " (done)" } } }
-                            p { (why) }
+                            @if !*done { p { (why) } }
                         }
                         @if next == Some(index) { a.button.primary href=(path) { (label) } }
                     }
@@ -155,7 +163,7 @@ fn attention_card(frame: &Frame, server: &Server) -> Markup {
     html! {
         li.card {
             div.between { a.name href=(path) { (server.name) } (badge(kind, word)) }
-            @if let Some(summary) = summary { p.clamp { (message(&summary)) } }
+            @if let Some(summary) = summary { p.clamp { (message(&start_of(&summary, SUMMARY))) } }
             div.actions { (fix(frame, server)) a.button href=(path) { "Details" span.hidden { " of " (server.name) } } }
         }
     }
@@ -172,13 +180,15 @@ pub(super) fn fix(frame: &Frame, server: &Server) -> Markup {
     let action = |action: &str, label: &str| {
         button_for(frame, &format!("/ui/servers/{name}/{action}"), label, "primary", &server.name, "")
     };
+    if !server.enabled {
+        return action("enable", "Enable");
+    }
     let review = html! { a.button.primary href={"/ui/review/" (name)} { "Review" span.hidden { " " (server.name) } } };
     if server.quarantined || server.quarantine.is_some() {
         return review;
     }
     match server.health.as_ref().and_then(|health| Some(health.action.as_ref()?.word())) {
         Some("login") => action("login", "Sign in"),
-        Some("enable") => action("enable", "Enable"),
         Some("restart") => action("restart", "Restart"),
         Some("approve") => review,
         Some("view_logs") => html! { a.button.primary href={"/ui/servers/" (name) "#log"} { "View log" } },

@@ -203,6 +203,36 @@ pub(super) fn encoded(text: &str) -> String {
     crate::client::path_segment(text)
 }
 
+/// Renders the links to the neighbouring pages of a list. `link` returns the link of the page with this offset.
+pub(super) fn pager(
+    offset: usize,
+    size: usize,
+    total: usize,
+    names: [&str; 2],
+    link: &dyn Fn(usize) -> String,
+) -> Markup {
+    html! {
+        @if offset > 0 || offset + size < total {
+            nav.pages aria-label="Pages" {
+                @if offset > 0 { a.button rel="prev" href=(link(offset.saturating_sub(size))) { (names[0]) } }
+                span.quiet { (offset + 1) "–" (total.min(offset + size)) " of " (total) }
+                @if offset + size < total { a.button rel="next" href=(link(offset + size)) { (names[1]) } }
+            }
+        }
+    }
+}
+
+/// Returns the first `most` characters of a text, with an ellipsis if it is longer.
+pub(super) fn start_of(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// Maximum number of characters of a description in a list.
+pub(super) const SUMMARY: usize = 240;
+
 /// Renders bars over time, and a table with the same numbers for screen readers.
 pub(super) fn bars(periods: &[(String, u64, u64)], label: &str) -> Markup {
     let most = periods.iter().map(|(_, calls, _)| *calls).max().unwrap_or_default().max(1);
@@ -215,12 +245,18 @@ pub(super) fn bars(periods: &[(String, u64, u64)], label: &str) -> Markup {
                     @let (tall, bad) = (height(*calls), height(*errors));
                     g {
                         title { (start.replace('T', " ")) ": " (calls) " calls, " (errors) " errors" }
-                        rect.bar x=(index * 10 + 1) y=(104 - tall.max(2)) width="8" height=(tall.max(2)) rx="1.5" {}
+                        @if *calls == 0 { rect.none x=(index * 10 + 1) y="103" width="8" height="1" {} }
+                        @else { rect.bar x=(index * 10 + 1) y=(104 - tall.max(2)) width="8" height=(tall.max(2)) rx="1.5" {} }
                         @if *errors > 0 {
                             rect.error x=(index * 10 + 1) y=(104 - bad) width="8" height=(bad) rx="1.5" {}
                         }
                     }
                 }
+            }
+            div.axis aria-hidden="true" {
+                @if let Some((start, ..)) = periods.first() { (time(start)) }
+                span { "Highest: " (most) }
+                span { "Now" }
             }
             table.hidden {
                 caption { (label) }
@@ -280,6 +316,18 @@ mod tests {
         let text = page(&frame, "/ui/", "<b>", &html! {}).into_string();
         assert!(!text.contains("<script>alert") && !text.contains("<b>"), "{text}");
         assert_eq!(text.matches("aria-current").count(), 1);
+    }
+
+    #[test]
+    fn a_list_leads_to_its_neighbouring_pages() {
+        let link = |offset: usize| format!("/x?{offset}");
+        let pager = |offset, total| pager(offset, 10, total, ["Newer", "Older"], &link).into_string();
+        assert_eq!(pager(0, 10), "");
+        assert!(pager(0, 11).contains("/x?10") && !pager(0, 11).contains("Newer"));
+        assert!(
+            pager(10, 11).contains("/x?0") && pager(10, 11).contains("11–11 of 11") && !pager(10, 11).contains("Older")
+        );
+        assert_eq!((start_of("äöü", 2), start_of("äöü", 3)), ("äö…".to_owned(), "äöü".to_owned()));
     }
 
     #[test]

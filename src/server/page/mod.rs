@@ -2,11 +2,13 @@
 
 pub mod access;
 mod act;
+mod act_find;
 mod act_settings;
 mod activity;
 mod add;
 mod api;
 mod clients;
+mod find;
 mod form;
 mod gate;
 mod health;
@@ -16,8 +18,10 @@ mod pages;
 mod privacy;
 mod profiles;
 mod review;
+mod server_log;
 mod servers;
 mod settings;
+mod settings_undo;
 mod setup;
 mod show;
 mod tools;
@@ -54,12 +58,16 @@ pub fn router(app: Arc<App>, rest: Router, events: Router, hosts: Option<Vec<Str
         .route("/ui/", get(show::show_home))
         .route("/ui/servers", get(show::show_servers))
         .route("/ui/servers/{name}", get(show::show_server))
+        .route("/ui/servers/{name}/log", get(server_log::show))
+        .route("/ui/servers/{name}/log/stream", get(server_log::stream))
         .route("/ui/servers/{name}/edit", post(act::edit_server))
         .route("/ui/servers/{name}/fix", post(act::fix_server))
         .route("/ui/servers/{name}/{action}", post(act::act_on_server))
         .route("/ui/servers/{name}/tools/{tool}/{action}", post(act::switch_tool))
         .route("/ui/add", get(show::show_add))
         .route("/ui/add/{kind}", post(act::add_server))
+        .route("/ui/find", get(act_find::search))
+        .route("/ui/find/{registry}/{server}", get(act_find::show).post(act_find::add))
         .route("/ui/import/{kind}", post(act::import))
         .route("/ui/review", get(show::show_reviews))
         .route("/ui/review/{name}", get(show::show_review))
@@ -76,6 +84,7 @@ pub fn router(app: Arc<App>, rest: Router, events: Router, hosts: Option<Vec<Str
         .route("/ui/setup", get(setup::show_setup))
         .route("/ui/setup/{action}", post(setup::act_on_setup))
         .route("/ui/settings", get(show::show_settings).post(act_settings::save_settings))
+        .route("/ui/settings/undo", post(act_settings::undo_settings))
         .route("/ui/profiles", get(show::show_profiles).post(act_settings::create_profile))
         .route("/ui/no-default-profile", post(act_settings::no_default_profile))
         .route("/ui/profiles/{name}", post(act_settings::save_profile))
@@ -83,6 +92,7 @@ pub fn router(app: Arc<App>, rest: Router, events: Router, hosts: Option<Vec<Str
         .route("/ui/secrets", get(show::show_secrets))
         .route("/ui/privacy", get(show::show_privacy))
         .route("/ui/privacy/reports", post(act_settings::switch_reports))
+        .route("/ui/privacy/forget", post(act_settings::forget_reports))
         .route("/ui/privacy/activity", post(act_settings::save_activity_settings))
         .route("/ui/privacy/purge", post(act_settings::purge))
         .route("/ui/health", get(show::show_health))

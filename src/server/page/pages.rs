@@ -6,13 +6,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 
-use crate::contract::api::{Diagnostics, Server, Servers};
+use crate::contract::api::{Diagnostics, Server};
 use crate::contract::endpoint::client_host;
 use crate::contract::names;
 use crate::server::page::access::{Notice, Visitor};
 use crate::server::page::api::{Api, ApiError};
 use crate::server::page::layout::{Frame, page};
-use crate::server::page::review::needs_review;
+use crate::server::page::review::waits_for_decision;
+use crate::server::rest::diagnostics;
 use crate::server::state::App;
 
 /// The web UI of a running core.
@@ -29,20 +30,22 @@ pub(super) struct Pages {
 
 impl Pages {
     /// Returns the servers in the REST format.
-    pub(super) async fn servers(&self) -> Vec<Server> {
-        let servers: Result<Servers, ApiError> = self.api.get("/api/v1/servers").await;
-        servers.map(|servers| servers.servers).unwrap_or_default()
+    pub(super) fn servers(&self) -> Vec<Server> {
+        self.app.servers().servers
     }
 
     /// Returns the frame of a page for a visitor.
     pub(super) async fn frame(&self, visitor: &Visitor) -> Frame {
-        let diagnostics: Result<Diagnostics, ApiError> = self.api.get("/api/v1/diagnostics").await;
-        let problems = diagnostics.map(|found| found.total_issues).unwrap_or_default();
+        self.frame_with(visitor, &diagnostics::found(&self.app).await)
+    }
+
+    /// Returns the frame of a page for a visitor, with these problems.
+    pub(super) fn frame_with(&self, visitor: &Visitor, found: &Diagnostics) -> Frame {
         Frame {
             form_token: visitor.form_token.clone(),
             notice: self.app.access.take_notice(&visitor.session),
-            to_review: self.servers().await.iter().filter(|server| needs_review(server)).count(),
-            problems: usize::try_from(problems).unwrap_or_default(),
+            to_review: self.app.upstreams.snapshots().iter().filter(|server| waits_for_decision(server)).count(),
+            problems: usize::try_from(found.total_issues).unwrap_or_default(),
             in_setup: self.app.access.setup(&visitor.session).is_some(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }

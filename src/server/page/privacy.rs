@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use crate::contract::api::TelemetryState;
-use crate::server::page::layout::{Frame, badge, button_for, foreign, heading, number, page, token};
+use crate::server::page::layout::{Frame, badge, button_for, foreign, heading, message, number, page, time, token};
 
 /// The page's data.
 #[derive(Debug, Default)]
@@ -15,12 +15,15 @@ pub(super) struct Privacy {
     pub reason: String,
     pub settings: Value,
     pub stored: usize,
+    /// What the collector stores about this installation, or why that is unknown; `None` until the user asks.
+    pub received: Option<Result<Value, String>>,
 }
 
 pub(super) fn view(frame: &Frame, shown: &Privacy) -> Markup {
     let contents = html! {
         (heading("Privacy", "Data that leaves this computer, and data that is stored on it.", &html! {}))
         (reports(frame, shown))
+        (received(frame, shown))
         (bodies(frame, shown))
         section.panel aria-labelledby="delete" {
             h2 #delete { "Delete the activity log" }
@@ -58,6 +61,59 @@ fn reports(frame: &Frame, shown: &Privacy) -> Markup {
             }
         }
     }
+}
+
+/// Renders what the collector stores. Asks the collector only when the user wants to see it.
+fn received(frame: &Frame, shown: &Privacy) -> Markup {
+    html! {
+        section.panel aria-labelledby="received" {
+            h2 #received { "Reports that were sent" }
+            @match &shown.received {
+                None => {
+                    p { "The collector keeps the reports of this installation under a random ID." }
+                    div.actions { a.button href="/ui/privacy?received=1#received" { "Show what was received" } }
+                }
+                Some(Err(reason)) => { p { (message(reason)) } }
+                Some(Ok(stored)) => { (reports_received(frame, stored)) }
+            }
+        }
+    }
+}
+
+/// Maximum number of received reports whose times are listed.
+const MOST_TIMES: usize = 30;
+
+fn reports_received(frame: &Frame, stored: &Value) -> Markup {
+    let none = Vec::new();
+    let reports = stored.get("reports").and_then(Value::as_array).unwrap_or(&none);
+    let received_at = |report: &Value| report.get("received_at").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut times: Vec<String> = reports.iter().map(received_at).collect();
+    times.sort_unstable_by(|a, b| b.cmp(a));
+    let latest = reports.iter().max_by_key(|report| received_at(report));
+    html! {
+        @if reports.is_empty() { p { "The collector stores no report of this installation." } }
+        @else {
+            p { "The collector stores " (number(reports.len(), "report", "reports")) ". Received: " }
+            ul.plain { @for at in times.iter().take(MOST_TIMES) { li { (time(at)) } } }
+            @if times.len() > MOST_TIMES { p.quiet { "And " (times.len() - MOST_TIMES) " older ones." } }
+            @if let Some(kept) = latest.and_then(|report| report.get("kept_of_body")) {
+                details {
+                    summary { "What it keeps of the latest report" }
+                    div.table { table.narrow { thead { tr { th { "Field" } th { "Value" } } } tbody { (fields("", &parsed(kept))) } } }
+                }
+            }
+        }
+        @if let Some(id) = stored.get("anonymous_id").and_then(Value::as_str) { p.quiet { "ID: " code { (id) } } }
+        div.between.danger {
+            p.quiet { "Deleting also gives this installation a new ID, so that later reports cannot be linked to earlier ones." }
+            (button_for(frame, "/ui/privacy/forget", "Delete these reports", "danger", "", "Delete everything that the collector stores about this installation?"))
+        }
+    }
+}
+
+/// Returns a value that may be JSON in a string.
+fn parsed(value: &Value) -> Value {
+    value.as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| value.clone())
 }
 
 fn fields(prefix: &str, value: &Value) -> Markup {
@@ -112,6 +168,27 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn received_reports_are_shown_when_the_user_asks_and_can_be_deleted() {
+        let shown = |received| {
+            let privacy = Privacy {
+                received,
+                ..Privacy::default()
+            };
+            view(&Frame::default(), &privacy).into_string()
+        };
+        assert!(shown(None).contains("Show what was received") && !shown(None).contains("/ui/privacy/forget"));
+        let kept = r#"{"calls":3}"#;
+        let stored = json!({"anonymous_id": "an-id", "reports": [
+            {"received_at": "2026-01-02T00:00:00Z", "kept_of_body": kept},
+            {"received_at": "2026-01-01T00:00:00Z", "kept_of_body": "{}"},
+        ]});
+        let text = shown(Some(Ok(stored)));
+        assert!(text.contains("2 reports") && text.contains("<code>calls</code>"), "{text}");
+        assert!(text.contains("an-id") && text.contains("/ui/privacy/forget"), "{text}");
+        assert!(shown(Some(Err("not `reachable`".into()))).contains("<code>reachable</code>"));
+    }
 
     #[test]
     fn every_field_of_the_report_is_shown() {

@@ -43,7 +43,16 @@ pub(super) fn list(frame: &Frame, profiles: &[Profile], servers: &[Server], acti
     page(frame, "/ui/settings", "Profiles", &contents)
 }
 
+/// Maximum number of check boxes. With more servers, the user enters names.
+const MOST_BOXES: usize = 60;
+
 fn checkboxes(servers: &[Server], chosen: &[String], profile: &str) -> Markup {
+    if servers.len() > MOST_BOXES {
+        return html! {
+            label { span { "Servers" span.hidden { " of " (profile) } small { "one name per line" } }
+                textarea name="servers" rows=(chosen.len().clamp(3, 10)) spellcheck="false" { (chosen.join("\n")) } }
+        };
+    }
     html! {
         fieldset {
             legend { "Servers" span.hidden { " of " (profile) } }
@@ -96,5 +105,8 @@ mod tests {
         assert!(text.contains("http://x/mcp</code>") || text.contains("http://x/mcp/p/work"), "{text}");
         assert_eq!(text.matches(" checked").count(), 1);
         assert!(text.contains("Default"));
+        let many: Vec<Server> = (0..1000).map(|number| server(&format!("s{number}"))).collect();
+        let text = list(&Frame::default(), &[], &many, "", "http://x/mcp").into_string();
+        assert!(text.contains("textarea") && text.len() < 20_000, "{}", text.len());
     }
 }

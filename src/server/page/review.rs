@@ -3,30 +3,41 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use crate::contract::api::Server;
+use crate::contract::api::{QuarantineCounts, Server};
 use crate::contract::review::{Confirmation, Review, ReviewChange, ReviewTool, ReviewValue, ReviewWarning};
 use crate::contract::review_text::{Subject, confirmations};
 use crate::contract::words::ApprovalStatus;
 use crate::server::page::layout::{
-    Frame, badge, button_for, empty, encoded, foreign, heading, number, page, state_of, time, token,
+    Frame, badge, button_for, empty, encoded, foreign, heading, number, page, pager, state_of, time, token,
 };
+use crate::server::rest::views;
+use crate::upstream::snapshot::Snapshot;
 
 /// Whether a server or its tools need a decision.
 pub(super) fn needs_review(server: &Server) -> bool {
-    server.quarantined
-        || server
-            .quarantine
-            .is_some_and(|counts| counts.pending_count + counts.changed_count + counts.blocked_count > 0)
+    server.quarantined || server.quarantine.is_some_and(|counts| waiting_tools(counts) > 0)
 }
 
-pub(super) fn list(frame: &Frame, servers: &[Server]) -> Markup {
+/// Like [`needs_review`], for a server that is not in the format of REST.
+pub(super) fn waits_for_decision(server: &Snapshot) -> bool {
+    server.config.quarantined || views::quarantine(server).is_some_and(|counts| waiting_tools(counts) > 0)
+}
+
+fn waiting_tools(counts: QuarantineCounts) -> u32 {
+    counts.pending_count + counts.changed_count + counts.blocked_count
+}
+
+/// Servers per page.
+const PAGE: usize = 40;
+
+pub(super) fn list(frame: &Frame, servers: &[Server], offset: usize) -> Markup {
     let waiting: Vec<&Server> = servers.iter().filter(|server| needs_review(server)).collect();
     let contents = html! {
         (heading("Review", "Servers and tools run only after you have seen and approved them.", &html! {}))
         @if waiting.is_empty() {
             (empty("Nothing to review", "New servers, and tools that are new or have changed, appear here.", &html! { a.button href="/ui/servers" { "Servers" } }))
         } @else {
-            ul.cards { @for server in waiting {
+            ul.cards { @for server in waiting.iter().skip(offset).take(PAGE) {
                 @let (kind, word) = state_of(server);
                 li.card {
                     div.between { strong.name { (foreign(&server.name)) } (badge(kind, word)) }
@@ -34,6 +45,7 @@ pub(super) fn list(frame: &Frame, servers: &[Server]) -> Markup {
                     div.actions { a.button.primary href={"/ui/review/" (encoded(&server.name))} { "Review" span.hidden { " " (server.name) } } }
                 }
             } }
+            (pager(offset, PAGE, waiting.len(), ["Previous", "Next"], &|offset| format!("/ui/review?offset={offset}")))
         }
     };
     page(frame, "/ui/review", "Review", &contents)
@@ -216,23 +228,43 @@ fn inspected(frame: &Frame, review: &Review) -> Markup {
             }
         } @else if review.command.is_some() {
             section.panel.between {
-                p { "MCPProxy can start the server once in isolation to list its tools before you decide." }
+                p { "MCPProxy can start the server once to list its tools before you decide." @if let Some(given) = &review.inspection { " " (foreign(given)) } }
                 (button_for(frame, &format!("/ui/servers/{}/inspect", encoded(&review.name)), "List its tools", "", &review.name, ""))
             }
         }
     }
 }
 
-fn tools(frame: &Frame, shown: &Shown, waiting: &[&ReviewTool]) -> Markup {
+/// Maximum size of the tools on one page, in bytes of their definitions. Texts that need approval are never shortened.
+const LONGEST_TOOLS: usize = 30_000;
+
+/// Returns the first tools that fit on one page, at least one.
+fn fitting<'a, 'b>(tools: &'a [&'b ReviewTool]) -> &'a [&'b ReviewTool] {
+    let mut bytes = 0;
+    let fits = tools.iter().take_while(|tool| {
+        let is_first = bytes == 0;
+        // The description is shown twice: by itself and in the full definition.
+        bytes += 2 * tool.definition.to_string().len() + 600;
+        is_first || bytes <= LONGEST_TOOLS
+    });
+    let count = fits.count();
+    tools.get(..count).unwrap_or(tools)
+}
+
+fn tools(frame: &Frame, shown: &Shown, all: &[&ReviewTool]) -> Markup {
     let review = &shown.review;
+    let waiting = fitting(all);
     html! {
         form method="post" action={"/ui/review/" (encoded(&review.name)) "/tools"} {
             (token(frame))
             div.between {
-                h2 #tools { (number(waiting.len(), "tool needs approval", "tools need approval")) }
+                h2 #tools { (number(all.len(), "tool needs approval", "tools need approval")) }
                 button.primary type="submit" { "Approve selected" }
             }
-            p.quiet { "The text below comes from the server and is not verified." }
+            p.quiet {
+                "The text below comes from the server and is not verified."
+                @if waiting.len() < all.len() { " These are the first " (waiting.len()) "; the others follow when you have decided about these." }
+            }
             ul.stack { @for (index, tool) in waiting.iter().enumerate() {
                 @let findings = &tool.findings;
                 li.panel.tool {

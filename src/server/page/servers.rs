@@ -6,30 +6,97 @@ use crate::contract::api::{ActivityRecord, Diagnostic, FixStep, FixStepKind, Ser
 use crate::contract::review::Review;
 use crate::contract::words::ApprovalStatus;
 use crate::server::page::activity::row;
+use crate::server::page::find::search_form;
+use crate::server::page::form::Fields;
 use crate::server::page::home::{fix, suggests_restart};
 use crate::server::page::layout::{
-    Frame, badge, button_for, empty, encoded, foreign, heading, message, page, state_of, token,
+    Frame, SUMMARY, badge, button_for, empty, encoded, foreign, heading, message, page, pager, start_of, state_of,
+    token,
 };
+use crate::server::page::server_log::{self, ServerLog};
 
-pub(super) fn list(frame: &Frame, servers: &[Server]) -> Markup {
+/// Servers per page.
+const PAGE: usize = 40;
+/// Maximum number of tools on the page of a server.
+const MOST_TOOLS: usize = 40;
+
+/// The servers selected by the user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Chosen {
+    pub text: String,
+    /// The colour of [`state_of`]; empty for all.
+    pub state: String,
+    pub offset: usize,
+}
+
+/// The states that can be selected, with their names.
+const STATES: [(&str, &str); 6] = [
+    ("", "Any state"),
+    ("good", "Connected"),
+    ("warn", "Needs attention"),
+    ("bad", "Failed"),
+    ("busy", "Starting"),
+    ("off", "Disabled"),
+];
+
+impl Chosen {
+    pub(super) fn of(query: &Fields) -> Chosen {
+        Chosen {
+            text: query.text("q").to_owned(),
+            state: query.text("state").to_owned(),
+            offset: query.text("offset").parse().unwrap_or_default(),
+        }
+    }
+
+    fn matches(&self, server: &Server) -> bool {
+        let text = self.text.trim().to_lowercase();
+        (self.state.is_empty() || state_of(server).0 == self.state)
+            && (text.is_empty()
+                || server.name.to_lowercase().contains(&text)
+                || runs(server).to_lowercase().contains(&text))
+    }
+
+    fn link(&self, offset: usize) -> String {
+        format!("/ui/servers?q={}&state={}&offset={offset}", encoded(&self.text), encoded(&self.state))
+    }
+}
+
+pub(super) fn list(frame: &Frame, servers: &[Server], chosen: &Chosen) -> Markup {
     let connected = servers.iter().filter(|server| server.connected).count();
     let lead = match servers.len() {
         0 => String::new(),
         all => format!("{connected} of {all} connected"),
     };
+    let found: Vec<&Server> = servers.iter().filter(|server| chosen.matches(server)).collect();
     let add = html! { a.button href="/ui/add#import" { "Import" } a.button.primary href="/ui/add" { "Add server" } };
     let contents = html! {
         (heading("Servers", &lead, &add))
+        (search_form(""))
         @if servers.is_empty() {
             (empty("No servers yet", "A server gives your AI clients tools: files, issues, a database, a browser. Import the servers that your clients already use, or add one.", &add))
         } @else {
-            div.table { table {
+            @if servers.len() > 8 { (search(chosen)) }
+            @if found.is_empty() { (empty("No server matches", "Change the search to see more.", &html! { a.button href="/ui/servers" { "Show all servers" } })) }
+            @else { div.table { table {
                 thead { tr { th { "Server" } th { "State" } th.wide { "Runs" } th.right { "Tools" } th { span.hidden { "Actions" } } } }
-                tbody { @for server in servers { (server_row(frame, server)) } }
-            } }
+                tbody { @for server in found.iter().skip(chosen.offset).take(PAGE) { (server_row(frame, server)) } }
+            } } }
+            (pager(chosen.offset, PAGE, found.len(), ["Previous", "Next"], &|offset| chosen.link(offset)))
         }
     };
     page(frame, "/ui/servers", "Servers", &contents)
+}
+
+fn search(chosen: &Chosen) -> Markup {
+    html! {
+        form.search.filters method="get" action="/ui/servers" role="search" {
+            label { span.hidden { "Search servers" } input type="search" name="q" value=(chosen.text) placeholder="Name, command or URL" data-shortcut="/"; }
+            label { span.hidden { "State" } select name="state" data-submit {
+                @for (state, name) in STATES { option value=(state) selected[state == chosen.state] { (name) } }
+            } }
+            button type="submit" { "Search" }
+        }
+    }
 }
 
 fn server_row(frame: &Frame, server: &Server) -> Markup {
@@ -39,12 +106,12 @@ fn server_row(frame: &Frame, server: &Server) -> Markup {
         tr {
             td.name {
                 a href={"/ui/servers/" (encoded(&server.name))} { (foreign(&server.name)) }
-                @if let Some(error) = error { p.quiet.clamp { (message(error)) } }
+                @if let Some(error) = error { p.quiet.clamp { (message(&start_of(error, SUMMARY))) } }
             }
             td { (badge(kind, word)) }
-            td.wide { code.clip { (runs(server)) } }
-            td.right { @if server.connected { (server.tool_count) } @else { span.quiet { "–" } } }
-            td.right { div.actions { (fix(frame, server)) (switch(frame, server)) } }
+            td.wide { code.clip { (start_of(&runs(server), SUMMARY)) } }
+            td.right { @if server.connected { (server.tool_count) span.unit { @if server.tool_count == 1 { " tool" } @else { " tools" } } } @else { span.quiet.none { "–" } } }
+            td.right { div.actions { (fix(frame, server)) @if server.enabled { (switch(frame, server)) } } }
         }
     }
 }
@@ -69,7 +136,7 @@ pub(super) struct Details {
     pub server: Server,
     pub review: Review,
     pub tools: Vec<ServerTool>,
-    pub log: Vec<String>,
+    pub log: ServerLog,
     pub calls: Vec<ActivityRecord>,
 }
 
@@ -82,7 +149,7 @@ pub(super) fn details(frame: &Frame, details: &Details) -> Markup {
         (fix(frame, server))
         @if server.enabled && !server.quarantined && !suggests_restart(server) { (action("restart", "Restart")) }
         @if server.authenticated { (action("logout", "Sign out")) }
-        (switch(frame, server))
+        @if server.enabled { (switch(frame, server)) }
     };
     let contents = html! {
         p.crumbs { a href="/ui/servers" { "Servers" } }
@@ -103,9 +170,8 @@ pub(super) fn details(frame: &Frame, details: &Details) -> Markup {
             }
         }
         section aria-labelledby="log" {
-            h2 #log { "Log" }
-            @if details.log.is_empty() { p.quiet { "The server has written nothing." } }
-            @else { pre.log tabindex="0" aria-label="Log" { @for line in &details.log { (foreign(line)) "\n" } } }
+            div.between { h2 #log { "Log" } a href={(base) "/log"} { "The whole log" } }
+            (server_log::view(&server.name, &details.log))
         }
         (entry(frame, &base, details))
     };
@@ -135,8 +201,10 @@ fn diagnosis(frame: &Frame, base: &str, found: &Diagnostic) -> Markup {
             div.between { h2 #problem { (message(&found.user_message)) } code.quiet { (found.code) } }
             @if let Some(cause) = &found.cause { p { (message(cause)) } }
             @if let Some(help) = &found.remediation { p { strong { "What to do: " } (message(help)) } }
-            @if !found.why.is_empty() { p.quiet { (message(&found.why)) } }
-            div.actions { @for step in &found.fix_steps { (fix_step(frame, base, found, step)) } }
+            @if !found.why.is_empty() { details { summary { "Why" } p.quiet { (message(&found.why)) } } }
+            @let (buttons, advice): (Vec<&FixStep>, Vec<&FixStep>) = found.fix_steps.iter().partition(|step| step.kind == FixStepKind::Button);
+            @if !advice.is_empty() { ul.advice { @for step in advice { li { (fix_step(frame, base, found, step)) } } } }
+            div.actions { @for step in buttons { (fix_step(frame, base, found, step)) } }
         }
     }
 }
@@ -174,13 +242,13 @@ fn tools(frame: &Frame, base: &str, details: &Details) -> Markup {
     html! {
         div.table { table {
             thead { tr { th { "Tool" } th { "State" } th { span.hidden { "Actions" } } } }
-            tbody { @for tool in &details.tools {
+            tbody { @for tool in details.tools.iter().take(MOST_TOOLS) {
                 @let path = format!("{base}/tools/{}", encoded(&tool.name));
                 @let (kind, word) = tool_state(tool);
                 tr {
                     td.name {
                         a href={"/ui/tools/" (encoded(&tool.server_name)) "/" (encoded(&tool.name))} { (foreign(&tool.name)) }
-                        p.quiet.clamp { (foreign(&tool.description)) }
+                        p.quiet.clamp { (foreign(&start_of(&tool.description, SUMMARY))) }
                     }
                     td { (badge(kind, word)) }
                     td.right { div.actions {
@@ -193,6 +261,9 @@ fn tools(frame: &Frame, base: &str, details: &Details) -> Markup {
                 }
             } }
         } }
+        @if details.tools.len() > MOST_TOOLS {
+            p.more { a href={"/ui/tools?server=" (encoded(&details.server.name))} { "All " (details.tools.len()) " tools" } }
+        }
     }
 }
 
@@ -284,12 +355,36 @@ mod tests {
         )
         .into_string();
         assert!(shown.contains("not found in PATH") && shown.contains("Restart"), "{shown}");
-        let listed = list(&Frame::default(), &[server]).into_string();
+        let listed = list(&Frame::default(), &[server], &Chosen::default()).into_string();
         assert!(listed.contains("a &lt;b&gt;") && listed.contains("/ui/servers/a%20%3Cb%3E/disable"), "{listed}");
     }
 
     #[test]
     fn without_servers_the_list_says_how_to_get_some() {
-        assert!(list(&Frame::default(), &[]).into_string().contains("No servers yet"));
+        assert!(list(&Frame::default(), &[], &Chosen::default()).into_string().contains("No servers yet"));
+    }
+
+    #[test]
+    fn a_thousand_servers_are_searched_and_shown_in_pages() {
+        let server = |number: usize| Server {
+            name: format!("server-{number:04}"),
+            enabled: true,
+            status: if number % 2 == 0 { "connected" } else { "error" }.into(),
+            command: Some("npx".into()),
+            ..Server::default()
+        };
+        let servers: Vec<Server> = (0..1000).map(server).collect();
+        let shown = |query: &str| list(&Frame::default(), &servers, &Chosen::of(&Fields::parse(query))).into_string();
+        let first = shown("");
+        assert!(
+            first.len() < 60_000 && first.contains("1–40 of 1000") && first.contains("server-0039"),
+            "{}",
+            first.len()
+        );
+        assert!(shown("offset=40").contains("server-0040") && !shown("offset=40").contains("server-0039"));
+        let one = shown("q=0123");
+        assert!(one.contains("server-0123") && !one.contains("aria-label=\"Pages\""));
+        assert!(shown("state=bad").contains("of 500"));
+        assert!(shown("q=nothing").contains("No server matches"));
     }
 }

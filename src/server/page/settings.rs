@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::server::page::form::Fields;
 use crate::server::page::layout::{Frame, foreign, heading, message, page, token};
+use crate::server::page::settings_undo::{self, SettingsChange};
 
 /// Keys with a separate page, and keys that must not be changed in a browser.
 const ELSEWHERE: [&str; 6] = [
@@ -15,6 +16,9 @@ const ELSEWHERE: [&str; 6] = [
     "activity_bodies",
     "sensitive_data",
 ];
+
+/// Maximum number of changes that can be undone on the page.
+pub(super) const MOST_CHANGES: usize = 8;
 
 /// One setting.
 #[derive(Debug, Clone, PartialEq)]
@@ -167,13 +171,34 @@ pub(super) fn changes(settings: &[Setting], fields: &Fields) -> Result<Map<Strin
     Ok(part)
 }
 
-pub(super) fn view(frame: &Frame, settings: &[Setting], path: &str, error: Option<&str>) -> Markup {
+/// The page's data.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settings<'a> {
+    pub settings: &'a [Setting],
+    /// The path of the configuration file.
+    pub path: &'a str,
+    /// The configuration without secrets.
+    pub config: &'a Value,
+    /// The latest changes, newest first.
+    pub changes: &'a [SettingsChange],
+    pub error: Option<&'a str>,
+}
+
+pub(super) fn view(frame: &Frame, shown: &Settings<'_>) -> Markup {
+    let Settings {
+        settings,
+        path,
+        config,
+        changes,
+        error,
+    } = *shown;
     let contents = html! {
         @let more = html! { a.button href="/ui/profiles" { "Profiles" } a.button href="/ui/secrets" { "Secrets" } };
         (heading("Settings", "Changes apply at once, unless a setting says that it needs a restart.", &more))
         @if let Some(error) = error { div.notice.bad role="alert" { (error) } }
         p.quiet { "They are stored in " code { (foreign(path)) } ", which you can also edit with any editor." }
         form.search role="search" { label { span.hidden { "Find a setting" } input type="search" placeholder="Find a setting" data-filter=".setting" data-shortcut="/"; } }
+        (settings_undo::view(frame, changes, config))
         form method="post" action="/ui/settings" {
             (token(frame))
             div.settings { @for setting in settings { (row(setting)) } }

@@ -165,7 +165,11 @@ fn names(setup: &Setup, step: Step) -> Markup {
 /// Renders the results of the test calls.
 fn proved(frame: &Frame, calls: &[SetupCall]) -> Markup {
     let works = calls.iter().all(|call| call.error.is_none());
-    let lead = if works { "It works. Restart your AI clients to use it." } else { "Not every test call was successful." };
+    let lead = if works {
+        "It works. Restart your AI clients to use it."
+    } else {
+        "Not every test call was successful."
+    };
     let contents = html! {
         (heading("Get started", lead, &html! {}))
         section.panel aria-labelledby="step" {
@@ -196,7 +200,13 @@ mod tests {
             ..Setup::default()
         };
         let text = view(&Frame::default(), &setup, next(&setup, Seen::default())).into_string();
-        for part in ["1 server in Cursor", "a&lt;b", "/ui/add#import", "/ui/setup/skip", "/ui/setup/end"] {
+        for part in [
+            "1 server in Cursor",
+            "a&lt;b",
+            "/ui/add#import",
+            "/ui/setup/skip",
+            "/ui/setup/end",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
         let text = view(&Frame::default(), &setup, Some(Step::Prove)).into_string();

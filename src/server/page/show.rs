@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::config::references::{self, Kind};
 use crate::config::schema::schema;
 use crate::contract::api::{
-    ActiveProfile, ActivityList, ActivityRecord, AiClient, AllTools, ConnectPreview, Diagnostics, FoundTools,
-    ImportPaths, ProfileList, Server, ServerLogs, ServerTools, SessionList, Status,
+    ActiveProfile, ActivityList, ActivityRecord, ActivitySummary, AiClient, ConnectPreview, FoundTools, ImportPaths,
+    ProfileList, Server, ServerTools, SessionList,
 };
 use crate::contract::platform::Platform;
 use crate::contract::review::Review;
@@ -29,8 +29,14 @@ use crate::server::page::pages::Pages;
 use crate::server::page::privacy::Privacy;
 use crate::server::page::review::Shown;
 use crate::server::page::servers::Details;
+use crate::server::page::settings::Settings;
+use crate::server::page::settings_undo::SettingsChange;
 use crate::server::page::tools::{Tools, Trial};
-use crate::server::page::{activity, add, clients, health, home, privacy, profiles, review, servers, settings, tools};
+use crate::server::page::{
+    activity, add, clients, health, home, privacy, profiles, review, server_log, servers, settings, tools,
+};
+
+use crate::server::rest::{diagnostics, views};
 
 type Core = State<Arc<Pages>>;
 type Who = Extension<Visitor>;
@@ -44,20 +50,21 @@ pub(super) struct ConfigAnswer {
 
 pub(super) async fn show_home(State(pages): Core, Extension(visitor): Who) -> Response {
     let recent: ActivityList =
-        pages.api.get("/api/v1/activity?type=tool_call&exclude_payloads=true&limit=200").await.unwrap_or_default();
-    let status: Option<Status> = pages.api.get("/api/v1/status").await.ok();
+        pages.api.get("/api/v1/activity?type=tool_call&exclude_payloads=true&limit=6").await.unwrap_or_default();
+    let calls: ActivitySummary = pages.api.get("/api/v1/activity/summary").await.unwrap_or_default();
     let sessions: SessionList = pages.api.get("/api/v1/sessions?status=active&limit=100").await.unwrap_or_default();
     let shown = Home {
-        servers: pages.servers().await,
-        notice: status.and_then(|status| status.configuration),
+        servers: pages.servers(),
+        notice: pages.app.config.notice(),
         // On macOS, reading other programs' files could make the system ask the user for permission.
         clients: match Platform::HOST {
             Platform::MacOs => pages.api.get("/api/v1/connect").await.unwrap_or_default(),
             _ => ai_clients(&pages).await,
         },
-        usage: pages.api.get("/api/v1/activity/usage?window=24h&top=1").await.unwrap_or_default(),
+        usage: pages.api.get("/api/v1/activity/usage?window=24h&top=0").await.unwrap_or_default(),
         sessions: sessions.sessions,
         tokens: pages.api.get("/api/v1/stats/tokens").await.unwrap_or_default(),
+        has_called: calls.success_count > 0,
         recent: recent.activities,
     };
     home::view(&pages.frame(&visitor).await, &shown).into_response()
@@ -74,17 +81,17 @@ async fn ai_clients(pages: &Pages) -> Vec<AiClient> {
     clients
 }
 
-pub(super) async fn show_servers(State(pages): Core, Extension(visitor): Who) -> Response {
-    let listed = pages.servers().await;
-    servers::list(&pages.frame(&visitor).await, &listed).into_response()
+pub(super) async fn show_servers(State(pages): Core, Extension(visitor): Who, request: Request) -> Response {
+    let chosen = servers::Chosen::of(&Fields::parse(request.uri().query().unwrap_or_default()));
+    let listed = pages.servers();
+    servers::list(&pages.frame(&visitor).await, &listed, &chosen).into_response()
 }
 
 pub(super) async fn show_server(State(pages): Core, Extension(visitor): Who, Path(name): Path<String>) -> Response {
     let segment = encoded(&name);
-    let Some(server) = pages.servers().await.into_iter().find(|server| server.name == name) else {
+    let Some(server) = pages.app.upstreams.snapshot(&name).as_ref().map(views::server) else {
         return pages.failed(&visitor, &unknown_server(&name)).await;
     };
-    let log: ServerLogs = pages.api.get(&format!("/api/v1/servers/{segment}/logs?tail=200")).await.unwrap_or_default();
     let tools: ServerTools = pages.api.get(&format!("/api/v1/servers/{segment}/tools")).await.unwrap_or_default();
     let calls = format!("/api/v1/activity?type=tool_call&exclude_payloads=true&limit=5&server={segment}");
     let calls: ActivityList = pages.api.get(&calls).await.unwrap_or_default();
@@ -93,13 +100,13 @@ pub(super) async fn show_server(State(pages): Core, Extension(visitor): Who, Pat
         // Does not use REST, which would mark the review as shown.
         review: pages.app.control.peek(&name).await.unwrap_or_default(),
         tools: tools.tools,
-        log: log.logs,
+        log: server_log::read(&pages, &name, server_log::FEW).await,
         calls: calls.activities,
     };
     servers::details(&pages.frame(&visitor).await, &details).into_response()
 }
 
-fn unknown_server(name: &str) -> ApiError {
+pub(super) fn unknown_server(name: &str) -> ApiError {
     ApiError {
         status: 404,
         message: format!("There is no server named `{name}`. It may have been removed."),
@@ -117,9 +124,11 @@ pub(super) async fn add_page(pages: &Pages, visitor: &Visitor, status: StatusCod
     (status, add::view(&pages.frame(visitor).await, &paths.paths, &entered)).into_response()
 }
 
-pub(super) async fn show_reviews(State(pages): Core, Extension(visitor): Who) -> Response {
-    let listed = pages.servers().await;
-    review::list(&pages.frame(&visitor).await, &listed).into_response()
+pub(super) async fn show_reviews(State(pages): Core, Extension(visitor): Who, request: Request) -> Response {
+    let query = Fields::parse(request.uri().query().unwrap_or_default());
+    let offset = query.text("offset").parse().unwrap_or_default();
+    let listed = pages.servers();
+    review::list(&pages.frame(&visitor).await, &listed, offset).into_response()
 }
 
 pub(super) async fn show_review(State(pages): Core, Extension(visitor): Who, Path(name): Path<String>) -> Response {
@@ -141,11 +150,17 @@ pub(super) async fn show_tools(State(pages): Core, Extension(visitor): Who, requ
     let query = Fields::parse(request.uri().query().unwrap_or_default());
     let words = query.text("q").to_owned();
     let mut shown = Tools {
+        server: query.text("server").to_owned(),
         offset: query.text("offset").parse().unwrap_or_default(),
+        counts: pages.app.proxy.search_counts(),
         ..Tools::default()
     };
     if words.is_empty() {
-        shown.all = pages.api.get("/api/v1/tools").await.map(|all: AllTools| all.tools).unwrap_or_default();
+        let mut servers = pages.app.upstreams.snapshots();
+        if !shown.server.is_empty() {
+            servers.retain(|server| server.config.name == shown.server);
+        }
+        (shown.page, shown.total) = tools::page_of(&servers, shown.offset, tools::PAGE);
     } else {
         let path = format!("/api/v1/index/search?explain=true&q={}", encoded(&words));
         shown.found = Some(pages.api.get::<FoundTools>(&path).await.unwrap_or_default());
@@ -197,7 +212,7 @@ pub(super) async fn show_activity(State(pages): Core, Extension(visitor): Who, r
     let shown = Activity {
         list: pages.api.get(&path).await.unwrap_or_default(),
         usage: pages.api.get(&usage).await.unwrap_or_default(),
-        servers: pages.servers().await.into_iter().map(|server: Server| server.name).collect(),
+        servers: pages.servers().into_iter().map(|server: Server| server.name).collect(),
         chosen,
     };
     activity::view(&pages.frame(&visitor).await, &shown).into_response()
@@ -215,7 +230,8 @@ pub(super) async fn show_record(State(pages): Core, Extension(visitor): Who, Pat
     match record {
         Ok(record) => {
             let record = record.into_values().next().unwrap_or_default();
-            activity::details(&pages.frame(&visitor).await, &record).into_response()
+            let config: ConfigAnswer = pages.api.get("/api/v1/config").await.unwrap_or_default();
+            activity::details(&pages.frame(&visitor).await, &record, &config.config).into_response()
         }
         Err(error) => pages.failed(&visitor, &error).await,
     }
@@ -248,14 +264,25 @@ pub(super) async fn settings_page(pages: &Pages, visitor: &Visitor, error: Optio
     let answer: ConfigAnswer = pages.api.get("/api/v1/config").await.unwrap_or_default();
     let found = settings::settings(&schema(), &answer.config);
     let status = if error.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-    let page = settings::view(&pages.frame(visitor).await, &found, &answer.config_path, error);
+    let changes = "/api/v1/activity?type=config_change&limit=100";
+    let changes: ActivityList = pages.api.get(changes).await.unwrap_or_default();
+    let changes: Vec<SettingsChange> =
+        changes.activities.iter().filter_map(SettingsChange::of).take(settings::MOST_CHANGES).collect();
+    let shown = Settings {
+        settings: &found,
+        path: &answer.config_path,
+        config: &answer.config,
+        changes: &changes,
+        error,
+    };
+    let page = settings::view(&pages.frame(visitor).await, &shown);
     (status, page).into_response()
 }
 
 pub(super) async fn show_profiles(State(pages): Core, Extension(visitor): Who) -> Response {
     let listed: ProfileList = pages.api.get("/api/v1/profiles").await.unwrap_or_default();
     let active: ActiveProfile = pages.api.get("/api/v1/profiles/active").await.unwrap_or_default();
-    let servers = pages.servers().await;
+    let servers = pages.servers();
     let frame = pages.frame(&visitor).await;
     profiles::list(&frame, &listed.profiles, &servers, &active.active_profile, &pages.mcp_url()).into_response()
 }
@@ -271,8 +298,12 @@ pub(super) async fn show_secrets(State(pages): Core, Extension(visitor): Who) ->
     profiles::secrets(&pages.frame(&visitor).await, &used).into_response()
 }
 
-pub(super) async fn show_privacy(State(pages): Core, Extension(visitor): Who) -> Response {
-    let status: Option<Status> = pages.api.get("/api/v1/status").await.ok();
+pub(super) async fn show_privacy(State(pages): Core, Extension(visitor): Who, request: Request) -> Response {
+    let query = Fields::parse(request.uri().query().unwrap_or_default());
+    let received: Option<Result<Value, String>> = match query.has("received") {
+        true => Some(pages.api.get("/api/v1/telemetry/received").await.map_err(|error| error.message)),
+        false => None,
+    };
     let answer: ConfigAnswer = pages.api.get("/api/v1/config").await.unwrap_or_default();
     let stored: ActivityList = pages.api.get("/api/v1/activity?limit=1").await.unwrap_or_default();
     let (report, reason) = match pages.api.get::<Value>("/api/v1/telemetry/payload").await {
@@ -280,24 +311,20 @@ pub(super) async fn show_privacy(State(pages): Core, Extension(visitor): Who) ->
         Err(error) => (None, error.message),
     };
     let shown = Privacy {
-        telemetry: status.and_then(|status| status.telemetry),
+        telemetry: pages.app.status().telemetry,
         report,
         reason,
         settings: answer.config,
         stored: stored.total,
+        received,
     };
     privacy::view(&pages.frame(&visitor).await, &shown).into_response()
 }
 
 pub(super) async fn show_health(State(pages): Core, Extension(visitor): Who) -> Response {
-    let found: Diagnostics = pages.api.get("/api/v1/diagnostics").await.unwrap_or_default();
-    match pages.api.get::<Status>("/api/v1/status").await {
-        Ok(status) => {
-            let directory = pages.app.root.path().display().to_string();
-            health::view(&pages.frame(&visitor).await, &found, &status, &directory).into_response()
-        }
-        Err(error) => pages.failed(&visitor, &error).await,
-    }
+    let found = diagnostics::found(&pages.app).await;
+    let directory = pages.app.root.path().display().to_string();
+    health::view(&pages.frame_with(&visitor, &found), &found, &pages.app.status(), &directory).into_response()
 }
 
 pub(super) async fn unknown(State(pages): Core, Extension(visitor): Who) -> Response {

@@ -3,13 +3,17 @@
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
-use crate::contract::api::{FoundTool, FoundTools, ServerTool};
+use crate::contract::api::{FoundTool, FoundTools, RankExplanation, SearchCounts, ServerTool};
 use crate::server::page::form::Fields;
-use crate::server::page::layout::{Frame, badge, empty, encoded, foreign, heading, number, page, token};
+use crate::server::page::layout::{
+    Frame, SUMMARY, badge, empty, encoded, foreign, heading, number, page, pager, start_of, token,
+};
 use crate::server::page::servers::tool_state;
+use crate::server::rest::views;
+use crate::upstream::snapshot::Snapshot;
 
 /// Maximum number of tools on one page.
-pub(super) const PAGE: usize = 100;
+pub(super) const PAGE: usize = 50;
 
 /// The page's data.
 #[derive(Debug, Default)]
@@ -17,17 +21,41 @@ pub(super) struct Tools {
     pub query: String,
     /// The result of a search.
     pub found: Option<FoundTools>,
-    /// All tools, without a search.
-    pub all: Vec<ServerTool>,
+    /// A page of all tools, without a search.
+    pub page: Vec<ServerTool>,
+    /// The number of all tools.
+    pub total: usize,
+    /// Only the tools of this server; empty for all.
+    pub server: String,
     pub offset: usize,
+    pub counts: SearchCounts,
+}
+
+/// Returns a page of the tools of these servers, and the number of all. Builds only the tools of the page, because
+/// computing the fingerprints of 10,000 tools takes long.
+pub(super) fn page_of(servers: &[Snapshot], offset: usize, size: usize) -> (Vec<ServerTool>, usize) {
+    let mut total = 0;
+    let mut page = Vec::new();
+    for server in servers {
+        let count = server.tool_count();
+        let is_shown = total + count > offset && total < offset + size;
+        if is_shown {
+            let first = offset.saturating_sub(total);
+            let room = size.saturating_sub(page.len());
+            page.extend(views::server_tools(server).tools.into_iter().skip(first).take(room));
+        }
+        total += count;
+    }
+    (page, total)
 }
 
 pub(super) fn list(frame: &Frame, tools: &Tools) -> Markup {
     let lead = match &tools.found {
         Some(found) => number(found.results.len(), "result", "results"),
-        None => number(tools.all.len(), "tool", "tools"),
+        None => number(tools.total, "tool", "tools"),
     };
     let contents = html! {
+        @if !tools.server.is_empty() { p.crumbs { a href="/ui/tools" { "Tools" } " / " a href={"/ui/servers/" (encoded(&tools.server))} { (foreign(&tools.server)) } } }
         (heading("Tools", &lead, &html! {}))
         form.search method="get" action="/ui/tools" role="search" {
             label { span.hidden { "Search tools" } input type="search" name="q" value=(tools.query) placeholder="What do you want to do? For example: list open issues" data-shortcut="/"; }
@@ -37,6 +65,7 @@ pub(super) fn list(frame: &Frame, tools: &Tools) -> Markup {
             Some(found) => (results(found)),
             None => (all(tools)),
         }
+        p.quiet { (tools.counts.in_words()) "." }
     };
     page(frame, "/ui/tools", "Tools", &contents)
 }
@@ -56,13 +85,23 @@ fn result(one: &FoundTool) -> Markup {
                 a.name href=(link(&one.tool)) { (foreign(&one.tool.server_name)) ":" (foreign(&one.tool.name)) }
                 span.quiet { "score " (format!("{:.2}", one.score)) " · " code { (one.call_with) } }
             }
-            p.foreign.clamp { (foreign(&one.tool.description)) }
-            @if let Some(why) = &one.explanation {
-                p.why { @for word in &why.words {
-                    span.chip { strong { (foreign(&word.word)) } " +" (format!("{:.2}", word.adds)) @if !word.matches.is_empty() { " " (foreign(&word.matches)) } }
-                } }
-            }
+            p.foreign.clamp { (foreign(&start_of(&one.tool.description, SUMMARY))) }
+            @if let Some(why) = &one.explanation { (reasons(why)) }
         }
+    }
+}
+
+/// Why a tool has its rank.
+fn reasons(why: &RankExplanation) -> Markup {
+    let percent = |share: f32| format!("{:.0} %", 100.0 * share);
+    html! {
+        p.why { @for word in &why.words {
+            span.chip {
+                strong { (foreign(&word.word)) }
+                @if word.matches.is_empty() { " no match" } @else { " +" (format!("{:.2}", word.adds)) " " (foreign(&word.matches)) }
+            }
+        } }
+        p.quiet { (percent(why.share_of_name)) " of the tool’s name is in the search, " (percent(why.share_of_query)) " of the search matches." }
     }
 }
 
@@ -71,7 +110,7 @@ fn link(tool: &ServerTool) -> String {
 }
 
 fn all(tools: &Tools) -> Markup {
-    if tools.all.is_empty() {
+    if tools.page.is_empty() && tools.offset == 0 {
         return empty(
             "No tools yet",
             "Tools appear here once a server is connected.",
@@ -81,19 +120,18 @@ fn all(tools: &Tools) -> Markup {
     html! {
         div.table { table {
             thead { tr { th { "Tool" } th { "Server" } th { "State" } } }
-            tbody { @for tool in tools.all.iter().skip(tools.offset).take(PAGE) {
+            tbody { @for tool in &tools.page {
                 @let (kind, word) = tool_state(tool);
                 tr {
-                    td.name { a href=(link(tool)) { (foreign(&tool.name)) } p.quiet.clamp { (foreign(&tool.description)) } }
+                    td.name { a href=(link(tool)) { (foreign(&tool.name)) } p.quiet.clamp { (foreign(&start_of(&tool.description, SUMMARY))) } }
                     td { a href={"/ui/servers/" (encoded(&tool.server_name))} { (foreign(&tool.server_name)) } }
                     td { (badge(kind, word)) }
                 }
             } }
         } }
-        nav.pages aria-label="Pages" {
-            @if tools.offset > 0 { a.button href={"/ui/tools?offset=" (tools.offset.saturating_sub(PAGE))} { "Previous" } }
-            @if tools.offset + PAGE < tools.all.len() { a.button href={"/ui/tools?offset=" (tools.offset + PAGE)} { "Next" } }
-        }
+        (pager(tools.offset, PAGE, tools.total, ["Previous", "Next"], &|offset| {
+            format!("/ui/tools?server={}&offset={offset}", encoded(&tools.server))
+        }))
     }
 }
 
@@ -245,6 +283,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::contract::api::WordExplanation;
 
     #[test]
     fn a_form_becomes_arguments_of_the_right_types() {
@@ -265,6 +304,49 @@ mod tests {
             "a\nb"
         );
         assert!(text_of(&json!({"content": [{"type": "image", "data": "x"}]})).contains("image"));
+    }
+
+    #[test]
+    fn a_search_shows_why_each_tool_has_its_rank_and_how_many_searches_led_to_a_call() {
+        let word = |word: &str, matches: &str| WordExplanation {
+            word: word.into(),
+            adds: 2.5,
+            matches: matches.into(),
+        };
+        let why = RankExplanation {
+            words: vec![word("erase", "synonym `delet`"), word("now", "")],
+            share_of_name: 0.5,
+            share_of_query: 0.75,
+        };
+        let found = FoundTools {
+            results: vec![FoundTool {
+                explanation: Some(why),
+                ..FoundTool::default()
+            }],
+            ..FoundTools::default()
+        };
+        let counts = SearchCounts {
+            searches: 9,
+            led_to_call: 7,
+            called_best: 4,
+            called_first_five: 6,
+            ..SearchCounts::default()
+        };
+        let tools = Tools {
+            found: Some(found),
+            counts,
+            ..Tools::default()
+        };
+        let text = list(&Frame::default(), &tools).into_string();
+        for said in [
+            "+2.50 ",
+            "synonym `delet`",
+            "no match",
+            "50 % of the tool’s name is in the search, 75 % of the search matches.",
+            "started: 9; 7 led to a call (4 to the best tool, 6 to one of the best five)",
+        ] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub struct ActivityQuery {
     format: Option<String>,
     /// For usage: `1h`, `24h`, `7d` or `30d`.
     window: Option<String>,
-    /// For usage: maximum number of tools.
+    /// For usage: maximum number of tools. 0 is much faster than all.
     top: Option<usize>,
 }
 
@@ -120,7 +120,7 @@ pub async fn usage(State(app): State<Arc<App>>, Query(query): Query<ActivityQuer
         return failed(FailureKind::Invalid, format!("unknown `window` `{word}`; use 1h, 24h, 7d or 30d"));
     };
     with_log(&app, move |log| {
-        let mut usage = log.usage(window);
+        let mut usage = log.usage(window, query.top == Some(0));
         usage.tools.truncate(query.top.unwrap_or(usize::MAX));
         ok(usage)
     })

@@ -20,19 +20,24 @@ use crate::upstream::isolation::plan::Choice;
 use crate::upstream::snapshot::{Phase, Snapshot};
 
 pub async fn diagnostics(State(app): State<Arc<App>>) -> Response {
-    let now = format!("{:.0}", jiff::Timestamp::now());
-    let mut found = diagnose(&app.upstreams.snapshots(), app.status().configuration, now);
+    ok(found(&app).await)
+}
+
+/// Returns all problems.
+pub async fn found(app: &App) -> Diagnostics {
+    let servers = app.upstreams.snapshots();
+    let now = format!("{:.0}", crate::os::clock::now());
+    let mut found = diagnose(&servers, app.config.notice(), now);
     let (config, root, store) = (app.config.current(), app.root.clone(), app.config.store().clone());
     let read = tokio::task::spawn_blocking(move || (take_over::read_record(&root), store.value().ok().flatten()));
     let (record, document) = read.await.unwrap_or_default();
     found.runtime_warnings.extend(notices(&config, record.as_ref(), document.as_ref()));
     let now = Instant::now();
-    let servers = app.upstreams.snapshots();
     let calls = app.upstreams.waiting_calls().longer_than(Duration::ZERO, now);
     found.waiting = problems::waiting(&servers, calls, now);
     found.diagnostics = problems::problems(&servers);
     found.total_issues = issues(&found);
-    ok(found)
+    found
 }
 
 /// Returns notices about the settings and about an incomplete takeover.

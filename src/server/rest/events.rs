@@ -1,6 +1,6 @@
 //! `/events`: every client gets every event, and after a reconnection the events that it missed.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +16,9 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::activity::Change;
 use crate::contract::api::{
-    ChangeReason, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, EventBody, Ping, SERVER_CHANGE, Servers,
+    ChangeReason, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, EventBody, Ping, SERVER_CHANGE, Server, Servers,
     ServersChanged, Status,
 };
-use crate::contract::words::ServerStatus;
 use crate::server::state::App;
 
 /// The Go core's interval.
@@ -46,6 +45,7 @@ pub async fn log_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
     // Changes of other settings and errors in the configuration affect only the status.
     let (mut config, mut config_error) = (app.config.subscribe(), app.config.errors());
     let (mut status, mut servers) = (app.status(), app.servers());
+    let mut outcomes = Outcomes::of(&servers);
     loop {
         tokio::select! {
             () = app.stop.cancelled() => return,
@@ -56,7 +56,7 @@ pub async fn log_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
         }
         let servers_now = app.servers();
         if servers_now != servers {
-            for change in state_changes(&servers, &servers_now) {
+            for change in outcomes.changes(&servers_now) {
                 app.activity.change(change);
             }
             servers = servers_now;
@@ -75,20 +75,45 @@ pub async fn log_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
     }
 }
 
-/// Returns the changes of servers that connected or failed, for the activity log.
-fn state_changes(before: &Servers, after: &Servers) -> Vec<Change> {
-    let known = |name: &str| before.servers.iter().find(|server| server.name == name);
-    let is_worth_it = |status: &ServerStatus| matches!(status.word(), "connected" | "error" | "disconnected");
-    let changed = after.servers.iter().filter(|server| {
-        is_worth_it(&server.status)
-            && known(&server.name).is_some_and(|before| {
-                // A server that failed keeps its error while MCPProxy retries: each retry is not a change.
-                let is_retry = !server.connected && !before.connected && before.last_error.is_some();
-                before.status != server.status && !is_retry
-            })
-    });
-    changed
-        .map(|server| Change {
+/// The latest outcome of each server that was recorded in the activity log.
+#[derive(Debug, Default)]
+struct Outcomes(BTreeMap<String, Outcome>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Outcome {
+    /// None yet, or none since a restart.
+    Unknown,
+    Connected,
+    /// Failed for this cause: a code, or the error if it has none.
+    Failed(String),
+}
+
+impl Outcomes {
+    fn of(servers: &Servers) -> Outcomes {
+        let mut outcomes = Outcomes::default();
+        outcomes.changes(servers);
+        outcomes
+    }
+
+    /// Returns the changes of servers that connected or failed. A retry that fails again is a change only if the cause
+    /// differs.
+    fn changes(&mut self, now: &Servers) -> Vec<Change> {
+        self.0.retain(|name, _| now.servers.iter().any(|server| server.name == *name));
+        now.servers.iter().filter_map(|server| self.change(server)).collect()
+    }
+
+    fn change(&mut self, server: &Server) -> Option<Change> {
+        let before = self.0.get(&server.name).cloned();
+        let outcome = match (server.status.word(), &before) {
+            ("connected", _) => Outcome::Connected,
+            ("error" | "disconnected", _) => Outcome::Failed(cause(server)),
+            // The next attempt may fail for the same cause.
+            ("connecting", Some(Outcome::Failed(cause))) => Outcome::Failed(cause.clone()),
+            _ => Outcome::Unknown,
+        };
+        self.0.insert(server.name.clone(), outcome.clone());
+        let is_recorded = before.is_some_and(|before| before != outcome) && outcome != Outcome::Unknown;
+        is_recorded.then(|| Change {
             kind: SERVER_CHANGE,
             server: server.name.clone(),
             status: if server.connected { "success" } else { "error" },
@@ -96,7 +121,12 @@ fn state_changes(before: &Servers, after: &Servers) -> Vec<Change> {
             details: Some(json!({"state": server.status})),
             ..Change::default()
         })
-        .collect()
+    }
+}
+
+fn cause(server: &Server) -> String {
+    let code = server.error_code.as_ref().map(ToString::to_string);
+    code.or_else(|| server.last_error.clone()).unwrap_or_default()
 }
 
 struct EventListener {
@@ -190,20 +220,20 @@ fn line<T: Serialize>(data: &T) -> String {
 }
 
 fn now() -> i64 {
-    jiff::Timestamp::now().as_second()
+    crate::os::clock::now().as_second()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::api::Server;
 
-    fn at(status: &str, error: Option<&str>) -> Servers {
+    fn at(status: &str, code: Option<&str>, error: Option<&str>) -> Servers {
         Servers {
             servers: vec![Server {
                 name: "s".to_owned(),
                 status: status.into(),
                 connected: status == "connected",
+                error_code: code.map(Into::into),
                 last_error: error.map(str::to_owned),
                 ..Server::default()
             }],
@@ -212,21 +242,36 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_recorded_once_and_its_retries_are_not() {
+    fn a_failure_is_recorded_once_and_a_retry_only_if_it_fails_for_another_cause() {
+        let (missing, refused) = (Some("MCPX_MISSING"), Some("MCPX_REFUSED"));
         let steps = [
-            at("connecting", None),
-            at("error", Some("not found")),
-            at("connecting", Some("not found")),
-            at("error", Some("not found (2 attempts failed)")),
-            at("connecting", Some("not found (2 attempts failed)")),
-            at("connected", None),
-            at("error", Some("ended")),
+            at("connecting", None, None),
+            at("error", missing, Some("not found")),
+            at("connecting", missing, Some("not found")),
+            at("error", missing, Some("not found (2 attempts failed)")),
+            at("connecting", Some("MCPX_SLOW"), Some("not found (2 attempts failed)")),
+            at("error", missing, Some("not found (3 attempts failed)")),
+            at("connecting", missing, Some("not found (3 attempts failed)")),
+            at("error", refused, Some("refused")),
+            at("connecting", refused, Some("refused")),
+            at("connected", None, None),
+            at("connecting", None, None),
+            at("connected", None, None),
+            at("error", None, Some("ended")),
         ];
-        let recorded: Vec<(usize, &str)> = steps
-            .windows(2)
-            .enumerate()
-            .flat_map(|(step, pair)| state_changes(&pair[0], &pair[1]).into_iter().map(move |one| (step, one.status)))
+        let mut outcomes = Outcomes::of(&steps[0]);
+        let recorded: Vec<(usize, &str)> = (1..steps.len())
+            .flat_map(|step| outcomes.changes(&steps[step]).into_iter().map(move |one| (step, one.status)))
             .collect();
-        assert_eq!(recorded, [(0, "error"), (4, "success"), (5, "error")]);
+        assert_eq!(
+            recorded,
+            [
+                (1, "error"),
+                (7, "error"),
+                (9, "success"),
+                (11, "success"),
+                (12, "error")
+            ]
+        );
     }
 }

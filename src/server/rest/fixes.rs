@@ -10,7 +10,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 
 use crate::activity::Call;
-use crate::contract::api::{FixOutcome, FixRequest, FixResult, ServerDiagnostics, TOOL_CALL};
+use crate::contract::api::{FixOutcome, FixRequest, FixResult, SERVER_FIX, ServerDiagnostics};
 use crate::contract::failure::FailureKind;
 use crate::diagnostics::catalog::{Entry, Fixer};
 use crate::diagnostics::code::Code;
@@ -111,7 +111,7 @@ pub async fn fix(State(app): State<Arc<App>>, body: Result<Json<FixRequest>, Jso
 fn record(app: &App, request: &FixRequest, wanted: &Wanted, since: Instant, error: Option<&String>) {
     let mode = if wanted.execute { "fix" } else { "fix preview" };
     app.activity.call(Call {
-        kind: TOOL_CALL,
+        kind: SERVER_FIX,
         source: "api",
         server: request.server.clone(),
         tool: format!("{mode} {} {}", wanted.code.name(), wanted.fixer.key()),

@@ -12,6 +12,7 @@ pub mod import;
 pub mod openapi;
 pub mod problems;
 mod profiles;
+mod registries;
 pub mod response;
 pub mod scan;
 mod secrets;
@@ -100,6 +101,11 @@ pub fn router(app: Arc<App>, listener: Listener) -> Router {
         .route("/api/v1/profiles/active", get(profiles::active).put(profiles::set_active))
         .route("/api/v1/profiles/{name}", axum::routing::put(profiles::set).delete(profiles::remove))
         .route("/api/v1/routing", get(profiles::routing))
+        .route("/api/v1/registries", get(registries::list).post(registries::add))
+        .route("/api/v1/registries/{id}", axum::routing::delete(registries::remove))
+        .route("/api/v1/registries/{id}/servers", get(registries::search))
+        .route("/api/v1/registries/{id}/servers/{server}", get(registries::show))
+        .route("/api/v1/registries/{id}/servers/{server}/add", post(registries::add_server))
         .route("/api/v1/takeover", get(takeover::show).post(takeover::change))
         .route("/api/v1/telemetry/received", get(telemetry::received))
         .route("/api/v1/telemetry/forget", post(telemetry::forget))

@@ -14,6 +14,9 @@ use crate::contract::api::{
     SecretList, ServerAction, ServerDiagnostics, ServerLogs, ServerToolCalls, ServerTools, Servers, ServersChanged,
     SessionList, Setup, SetupProof, ShownConfig, Status, Stopping, Takeover, TokenStats, UiTicket,
 };
+use crate::contract::registry::{
+    AddFromRegistry, AddRegistry, AddedFromRegistry, ChangedRegistry, RegistryList, RegistryServer, RegistryServers,
+};
 use crate::contract::scan::ScanReport;
 
 use crate::contract::review::{ApproveServer, ApproveTools, Review};
@@ -267,12 +270,7 @@ const OPERATIONS: &[Operation] = &[
     get("/api/v1/secrets/config", "The same data as `/api/v1/secrets` returns", data::<SecretList>),
     get("/api/v1/connect", "The AI clients", data::<Vec<AiClient>>),
     get("/api/v1/setup", "What is still to be set up", data::<Setup>),
-    post(
-        "/api/v1/setup/proof",
-        "Make a call over the entry of each connected AI client",
-        None,
-        data::<SetupProof>,
-    ),
+    post("/api/v1/setup/proof", "Make a call over the entry of each connected AI client", None, data::<SetupProof>),
     get("/api/v1/connect/{client}", "One AI client", data::<AiClient>),
     asking(
         get(
@@ -318,6 +316,20 @@ const OPERATIONS: &[Operation] = &[
     get("/api/v1/profiles/active", "The default profile", data::<ActiveProfile>),
     by("put", post("/api/v1/profiles/active", "Sets the default profile", Some(any_object), data::<ActiveProfile>)),
     get("/api/v1/routing", "The routing mode and the endpoints", data::<Routing>),
+    get("/api/v1/registries", "The registries to search; none is contacted", data::<RegistryList>),
+    post("/api/v1/registries", "Adds a registry", Some(bare::<AddRegistry>), data::<ChangedRegistry>),
+    by("delete", get("/api/v1/registries/{id}", "Removes a registry", data::<ChangedRegistry>)),
+    asking(
+        get("/api/v1/registries/{id}/servers", "Searches a registry, or `all`", data::<RegistryServers>),
+        &["search", "q", "tag", "limit"],
+    ),
+    get("/api/v1/registries/{id}/servers/{server}", "One server of a registry", data::<RegistryServer>),
+    post(
+        "/api/v1/registries/{id}/servers/{server}/add",
+        "Adds a server from a registry; it needs approval like any other",
+        Some(bare::<AddFromRegistry>),
+        data::<AddedFromRegistry>,
+    ),
     get("/api/v1/takeover", "The result of taking over the Go core's data directory", data::<Takeover>),
     post("/api/v1/takeover", "Marks the report as shown, or tries again", Some(any_object), data::<Takeover>),
     get("/api/v1/telemetry/received", "The data that the collector stores about this installation", object),

@@ -61,7 +61,7 @@ pub fn waiting(servers: &[Snapshot], calls: Vec<CallWait>, now: Instant) -> Vec<
     waits.sort_by_key(|(_, _, _, since, _)| *since);
     let shown = |(server_name, request, waits_for, since, limit): (_, _, &str, Instant, Option<Duration>)| {
         let waited = now.saturating_duration_since(since);
-        let began = jiff::Timestamp::now().checked_sub(waited).unwrap_or_else(|_| jiff::Timestamp::now());
+        let began = crate::os::clock::now().checked_sub(waited).unwrap_or_else(|_| crate::os::clock::now());
         (waited >= SHORTEST_WAIT).then(|| Waiting {
             server_name,
             request,

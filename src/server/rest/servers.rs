@@ -60,7 +60,9 @@ pub async fn patch(
     let Ok(Json(Value::Object(part))) = body else {
         return failed(FailureKind::Invalid, "expected a JSON object: keys of the server's entry");
     };
-    if let Some(key) = ["name", "quarantined", "added_by", "changed_by"].iter().find(|key| part.contains_key(**key)) {
+    if let Some(key) =
+        ["name", "quarantined", "added_by", "created", "changed_by"].iter().find(|key| part.contains_key(**key))
+    {
         return failed(FailureKind::Invalid, format!("`{key}` cannot be changed here"));
     }
     match app.control.merge_entry(&name, part, &origin(&headers)).await {

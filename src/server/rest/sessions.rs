@@ -33,7 +33,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, Query(asked): Query<Asked>
     if status.as_ref().is_some_and(|status| !["active", "closed"].contains(&status.as_str())) {
         return failed(FailureKind::Invalid, "expected the status `active` or `closed`");
     }
-    let now = jiff::Timestamp::now().as_second();
+    let now = crate::os::clock::now().as_second();
     let sessions = app.sessions.list();
     let sessions = sessions.into_iter().map(|facts| shown(facts, now));
     let sessions: Vec<McpSession> =
@@ -49,7 +49,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, Query(asked): Query<Asked>
 
 /// `GET /api/v1/sessions/{id}`
 pub(super) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
-    let now = jiff::Timestamp::now().as_second();
+    let now = crate::os::clock::now().as_second();
     match app.sessions.list().into_iter().find(|session| session.label == id) {
         Some(facts) => ok(OneSession {
             session: shown(facts, now),

@@ -51,7 +51,7 @@ async fn note_shown(app: &Arc<App>) -> Result<Option<Record>, String> {
 
 async fn retry(app: &Arc<App>) -> Result<Option<Record>, String> {
     let (root, store) = (app.root.clone(), app.config.store().clone());
-    let now = jiff::Timestamp::now().to_string();
+    let now = crate::os::clock::now().to_string();
     let taken = tokio::task::spawn_blocking(move || take_over::take_over(&root, &store, now));
     let state = taken.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     let TakeOverState::Done(record) = state else { return Ok(None) };

@@ -21,7 +21,7 @@ pub async fn payload(State(app): State<Arc<App>>) -> Response {
         Err(error) => return failed(FailureKind::Internal, error.to_string()),
     };
     count_configured_clients(&app).await;
-    match preview(&app, &config, jiff::Timestamp::now().as_second()) {
+    match preview(&app, &config, crate::os::clock::now().as_second()) {
         Ok(clean) => match serde_json::from_slice::<serde_json::Value>(clean.bytes()) {
             Ok(payload) => ok(payload),
             Err(error) => failed(FailureKind::Internal, error.to_string()),
@@ -49,7 +49,7 @@ pub async fn forget(State(app): State<Arc<App>>) -> Response {
     }
     let keys = vec![
         ("anonymous_id", json!(AnonymousId::random())),
-        ("anonymous_id_created_at", json!(Moment::from_unix(jiff::Timestamp::now().as_second()))),
+        ("anonymous_id_created_at", json!(Moment::from_unix(crate::os::clock::now().as_second()))),
     ];
     match app.config.edit_telemetry(keys).await {
         Ok(()) => ok(answer),

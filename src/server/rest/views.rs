@@ -81,7 +81,7 @@ fn health(snapshot: &Snapshot) -> Health {
     }
 }
 
-fn quarantine(snapshot: &Snapshot) -> Option<QuarantineCounts> {
+pub fn quarantine(snapshot: &Snapshot) -> Option<QuarantineCounts> {
     let pending = snapshot.pending_tools();
     let changed = pending.iter().filter(|pending| pending.before.is_some()).count();
     let counts = QuarantineCounts {

@@ -56,7 +56,7 @@ allowed_object! {
         pub enable_code_execution: bool,
         /// New tools need approval. Example: `true`.
         pub quarantine_enabled: bool,
-        /// Tool results are scanned for secrets; this core always sends `false`. Example: `false`.
+        /// Arguments or results of tool calls are scanned for secrets. Example: `true`.
         pub sensitive_data_detection_enabled: bool,
         /// Sign-in providers in use. Example: `["github"]`.
         pub oauth_provider_types: OauthProviders,

@@ -44,7 +44,7 @@ impl Driver {
     pub(super) fn tell_autostart(&mut self) {
         self.model.autostart = self.setting.autostart.status();
         let root = &self.setting.root;
-        if let Err(error) = write_sidecar(root, &self.model.autostart, jiff::Timestamp::now()) {
+        if let Err(error) = write_sidecar(root, &self.model.autostart, crate::os::clock::now()) {
             self.take(Input::Done(Err(format!("could not write `{}`: {error}", root.sidecar().display()))));
         }
     }

@@ -14,7 +14,8 @@ impl Driver {
     /// Asks the core what is still to be set up, once the user has pressed *Continue* and a core runs. The Go core does not
     /// know; its own web UI guides its users.
     pub(super) fn ask_setup(&mut self) {
-        if self.next_step.is_none() || !self.model.serving() || self.model.is_go_core || self.model.dashboard.is_none() {
+        if self.next_step.is_none() || !self.model.serving() || self.model.is_go_core || self.model.dashboard.is_none()
+        {
             return;
         }
         let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());

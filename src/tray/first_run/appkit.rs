@@ -5,8 +5,8 @@ use objc2::rc::Retained;
 use objc2::runtime::NSObjectProtocol;
 use objc2::{MainThreadMarker, sel};
 use objc2_app_kit::{
-    NSAlert, NSAlertFirstButtonReturn, NSAlertSecondButtonReturn, NSApplication, NSButton, NSControlStateValueOff, NSControlStateValueOn,
-    NSFloatingWindowLevel,
+    NSAlert, NSAlertFirstButtonReturn, NSAlertSecondButtonReturn, NSApplication, NSButton, NSControlStateValueOff,
+    NSControlStateValueOn, NSFloatingWindowLevel,
 };
 use objc2_foundation::NSString;
 

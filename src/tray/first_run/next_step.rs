@@ -49,10 +49,15 @@ pub fn next_step(setup: &Setup, seen: Seen) -> Option<NextStep> {
     let clients: Vec<String> = setup.unconnected.iter().map(|client| client.name.clone()).collect();
     let connects = next(setup, seen.with(Step::Import).with(Step::Approve)) == Some(Step::Connect);
     if connects {
-        lines.push(format!("MCPProxy can be added to {}: one entry in the client's file, which you can undo in the menu.", listed(&clients)));
+        lines.push(format!(
+            "MCPProxy can be added to {}: one entry in the client's file, which you can undo in the menu.",
+            listed(&clients)
+        ));
     }
     if step == Step::AddServer {
-        lines.push("There is no server yet: add one, and its tools are available in every connected AI client.".to_owned());
+        lines.push(
+            "There is no server yet: add one, and its tools are available in every connected AI client.".to_owned(),
+        );
     }
     let connect = match clients.as_slice() {
         _ if !connects => None,

@@ -74,7 +74,11 @@ fn show_next(step: &NextStep) -> Choice {
     let [title, text, start, later] = [NEXT_TITLE, &step.text, GET_STARTED, LATER].map(wide);
     let connect = step.connect.as_deref().map(wide);
     let mut buttons = Vec::new();
-    for (id, label) in [(CONNECT, connect.as_ref()), (START, Some(&start)), (LATER_ID, Some(&later))] {
+    for (id, label) in [
+        (CONNECT, connect.as_ref()),
+        (START, Some(&start)),
+        (LATER_ID, Some(&later)),
+    ] {
         buttons.extend(label.map(|label| TASKDIALOG_BUTTON {
             nButtonID: id,
             pszButtonText: label.as_ptr(),

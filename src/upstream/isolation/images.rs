@@ -74,6 +74,20 @@ pub fn program_name(program: &str) -> &str {
     }
 }
 
+/// Whether a command downloads the program that it runs.
+pub fn is_package_runner(command: &str, arguments: &[String]) -> bool {
+    let first = arguments.iter().find(|argument| !argument.starts_with('-')).map_or("", String::as_str);
+    let any = |is: fn(&str) -> bool| arguments.iter().any(|argument| is(argument));
+    match program_name(command) {
+        "npx" | "pnpx" | "bunx" | "uvx" | "pipx" => true,
+        "npm" | "pnpm" | "yarn" | "bun" | "corepack" => matches!(first, "exec" | "dlx" | "x" | "pnpm" | "yarn"),
+        "uv" => matches!(first, "tool" | "x"),
+        "deno" => any(|argument| ["npm:", "jsr:", "https:"].iter().any(|start| argument.starts_with(start))),
+        "go" => any(|argument| argument.contains('@')),
+        _ => false,
+    }
+}
+
 /// The runtime that a program belongs to.
 pub fn runtime(program: &str) -> Option<&'static str> {
     known(program).map(|runtime| runtime.name)
@@ -125,5 +139,38 @@ mod tests {
         assert_eq!(image("uvx", &own, Some("registry.corp:5000/")), "registry.corp:5000/me/py");
         assert_eq!(qualified("localhost/x:1", None), "localhost/x:1");
         assert_eq!(qualified("ghcr.io/a/b", Some("r")), "ghcr.io/a/b");
+    }
+
+    #[test]
+    fn a_package_runner_downloads_what_it_runs() {
+        let is = |line: &str| {
+            let mut words = line.split(' ').map(str::to_owned);
+            let command = words.next().unwrap();
+            is_package_runner(&command, &words.collect::<Vec<_>>())
+        };
+        for line in [
+            "npx -y server",
+            "/usr/bin/npx.cmd server",
+            "uvx server",
+            "pipx run server",
+            "npm exec -- server",
+            "pnpm --silent dlx server",
+            "uv tool run server",
+            "deno run -A npm:server",
+            "go run example.com/server@latest",
+        ] {
+            assert!(is(line), "{line}");
+        }
+        for line in [
+            "node npx",
+            "npm start",
+            "uv run server.py",
+            "deno run server.ts",
+            "go run .",
+            "sh -c npx",
+            "python3",
+        ] {
+            assert!(!is(line), "{line}");
+        }
     }
 }

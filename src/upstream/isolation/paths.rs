@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use super::disk::{Disk, Kind};
+use super::plan::Purpose;
 
 /// Paths that a server may use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +20,7 @@ pub struct Grants {
 /// The files that an entry names.
 #[derive(Debug, Clone, Copy)]
 pub struct Named<'a> {
+    pub purpose: Purpose,
     pub program: &'a Path,
     pub arguments: &'a [String],
     /// The values of its own variables.
@@ -249,6 +251,12 @@ impl<'a, D: Disk> Granting<'a, D> {
 
     /// The paths that the entry itself names.
     fn entry(&mut self, named: &Named<'_>) {
+        if let Purpose::Inspection { reads_code } = named.purpose {
+            if reads_code {
+                self.code(named);
+            }
+            return;
+        }
         for (index, argument) in named.arguments.iter().enumerate() {
             self.argument(argument, index, named);
         }
@@ -260,6 +268,19 @@ impl<'a, D: Disk> Granting<'a, D> {
         }
         named.read.iter().for_each(|path| self.read(path));
         named.write.iter().for_each(|path| self.write(path));
+    }
+
+    /// The code that an entry names, to read.
+    fn code(&mut self, named: &Named<'_>) {
+        for (index, argument) in named.arguments.iter().enumerate() {
+            let Some((path, _)) = named_path(argument, named) else { continue };
+            if self.disk.kind(&path) == Some(Kind::File) && is_script(&path, index) {
+                self.project(&path);
+            }
+        }
+        if let Some(directory) = named.working_directory {
+            self.read(directory);
+        }
     }
 
     /// The directory that a program is installed in, and those of what it is made of.
@@ -304,21 +325,10 @@ impl<'a, D: Disk> Granting<'a, D> {
     }
 
     fn argument(&mut self, argument: &str, index: usize, named: &Named<'_>) {
-        // `--path=/x` as well as `/x`.
-        let text =
-            argument.split_once('=').filter(|(option, _)| option.starts_with('-')).map_or(argument, |(_, value)| value);
-        let path = Path::new(text);
-        let looks_like_path = path.is_absolute() || text.starts_with("./") || text.starts_with("../");
-        let relative =
-            !path.is_absolute() && named.working_directory.is_some() && !text.starts_with('-') && !text.is_empty();
-        if !looks_like_path && !relative {
-            return;
-        }
-        let path = named.working_directory.map_or_else(|| path.to_path_buf(), |directory| directory.join(path));
-        let path = plain(&path);
+        let Some((path, looks_like_path)) = named_path(argument, named) else { return };
         match self.disk.kind(&path) {
             Some(Kind::Directory) => self.write(&path),
-            Some(Kind::File) if has_end(&path, SCRIPTS) && index <= 3 => self.project(&path),
+            Some(Kind::File) if is_script(&path, index) => self.project(&path),
             Some(Kind::File) => self.file(&path),
             // It may be about to create it.
             None if looks_like_path => self.parent(&path),
@@ -427,6 +437,26 @@ impl<'a, D: Disk> Granting<'a, D> {
     }
 }
 
+/// The path in an argument, and whether it can be nothing else.
+fn named_path(argument: &str, named: &Named<'_>) -> Option<(PathBuf, bool)> {
+    // `--path=/x` as well as `/x`.
+    let text =
+        argument.split_once('=').filter(|(option, _)| option.starts_with('-')).map_or(argument, |(_, value)| value);
+    let path = Path::new(text);
+    let looks_like_path = path.is_absolute() || text.starts_with("./") || text.starts_with("../");
+    let relative = named.working_directory.is_some() && !text.starts_with('-') && !text.is_empty();
+    if !looks_like_path && !relative {
+        return None;
+    }
+    let path = named.working_directory.map_or_else(|| path.to_path_buf(), |directory| directory.join(path));
+    Some((plain(&path), looks_like_path))
+}
+
+/// Whether a file among the first arguments is what the interpreter runs.
+fn is_script(path: &Path, index: usize) -> bool {
+    has_end(path, SCRIPTS) && index <= 3
+}
+
 /// The outermost `node_modules` that a path is in: a package there uses its neighbours.
 fn packages(path: &Path) -> Option<&Path> {
     path.ancestors().filter(|above| above.ends_with("node_modules")).last()
@@ -529,6 +559,7 @@ pub mod tests {
         let home = Path::new("/home/ann");
         let arguments: Vec<String> = arguments.iter().map(|one| (*one).to_owned()).collect();
         let named = Named {
+            purpose: Purpose::Work,
             program: Path::new(program),
             arguments: &arguments,
             values,
@@ -587,6 +618,7 @@ pub mod tests {
         let home = Path::new("/home/ann");
         let arguments = ["/home/ann/keys".to_owned()];
         let named = Named {
+            purpose: Purpose::Work,
             program: Path::new("/usr/bin/x"),
             arguments: &arguments,
             values: &[],
@@ -626,5 +658,39 @@ pub mod tests {
         let (_, write, _) =
             granted(&files, "/usr/bin/npx", &["--db=/home/ann/data/x.db", "/home/ann/out/new.json", "/tmp/new"], &[]);
         assert_eq!(write, ["/home/ann/data", "/home/ann/data/x.db", "/home/ann/out"]);
+    }
+
+    #[test]
+    fn an_inspection_writes_nothing_and_reads_code_at_most() {
+        let files = [
+            "/home/ann/srv/package.json",
+            "/home/ann/srv/dist/index.js",
+            "/home/ann/projects/plan.md",
+            "/home/ann/data/x.db",
+            "/home/ann/key.json",
+        ];
+        let disk = Files::of(&files);
+        let home = Path::new("/home/ann");
+        let arguments = [
+            "dist/index.js",
+            "/home/ann/projects",
+            "--db=/home/ann/data/x.db",
+            "/home/ann/data/new.json",
+        ];
+        let arguments = arguments.map(str::to_owned);
+        for (reads_code, expected) in [(true, &["/home/ann/srv"][..]), (false, &[])] {
+            let named = Named {
+                purpose: Purpose::Inspection { reads_code },
+                program: Path::new("/usr/bin/node"),
+                arguments: &arguments,
+                values: &["/home/ann/key.json"],
+                working_directory: Some(Path::new("/home/ann/srv")),
+                read: &[],
+                write: &[],
+            };
+            let grants = grants_of_entry(&named, Some(home), &secret(Some(home), Path::new("/d"), false), &disk);
+            let read: Vec<_> = grants.read.iter().map(|path| path.to_str().unwrap()).collect();
+            assert_eq!((read.as_slice(), grants.write.len()), (expected, 0));
+        }
     }
 }

@@ -6,6 +6,16 @@ use crate::config::isolation::{Mode, Network};
 use crate::config::{Protocol, ServerConfig};
 use crate::diagnostics::fault::{Failure, Fault};
 
+/// The purpose of a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Work,
+    /// Only to list its tools. It may read its own code; a package runner downloads it and reads nothing.
+    Inspection {
+        reads_code: bool,
+    },
+}
+
 /// How a server will be isolated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {

@@ -11,7 +11,7 @@ use super::environment::{self, Variable};
 use super::facts::{self, IsolationFacts, VariableFact};
 use super::machine::{Engine, Machine, NoEngine, System};
 use super::paths::{self, Named};
-use super::plan::{Choice, asks_for_engine, choose, is_engine_command};
+use super::plan::{Choice, Purpose, asks_for_engine, choose, is_engine_command};
 use super::sandbox::{self, Sandbox};
 use super::{engine, seatbelt};
 use crate::config::ServerConfig;
@@ -39,6 +39,8 @@ pub struct Launch {
     pub working_directory: Option<PathBuf>,
     pub choice: Choice,
     pub container: Option<StartedContainer>,
+    /// The variable that marks everything that a sandboxed server starts, as `NAME=VALUE`.
+    pub mark: Option<String>,
     #[cfg(target_os = "linux")]
     pub landlock: Option<super::landlock::Prepared>,
 }
@@ -53,6 +55,27 @@ pub struct StartedContainer {
     pub command: String,
 }
 
+/// The directory of one inspection.
+pub struct InspectionDirectory(PathBuf);
+
+impl InspectionDirectory {
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for InspectionDirectory {
+    fn drop(&mut self) {
+        let path = std::mem::take(&mut self.0);
+        // It may hold thousands of downloaded files. The next start deletes those that are left when the core ends.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || crate::os::files::remove_directory(&path));
+        }
+    }
+}
+
+/// Marks the processes of a sandboxed server. A server without a sandbox may open a browser, which must survive it.
+const MARK: &str = "MCPPROXY_SERVER_RUN";
 /// How long an engine that answered is taken to be there.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
@@ -68,8 +91,23 @@ impl Isolator {
         }
     }
 
+    /// A directory for one inspection. It is deleted with the returned value, and nothing of it is used again: what a server
+    /// writes before its approval must not change what runs after it.
+    pub fn inspection_directory(&self) -> InspectionDirectory {
+        InspectionDirectory(self.inspections().join(self.unique()))
+    }
+
+    fn inspections(&self) -> PathBuf {
+        self.data_directory.join("isolation").join("inspections")
+    }
+
     /// Removes what a core of this data directory left behind when it was killed. Asks no engine where none was ever used.
     pub async fn remove_orphans(&self) {
+        let _ = tokio::fs::remove_dir_all(self.inspections()).await;
+        let (all, own) = (format!("{MARK}={}-", self.installation), format!("{MARK}={}", self.own_prefix()));
+        let is_left =
+            move |variable: &[u8]| variable.starts_with(all.as_bytes()) && !variable.starts_with(own.as_bytes());
+        let _ = tokio::task::spawn_blocking(move || crate::os::process::kill_marked(is_left)).await;
         if !tokio::fs::try_exists(self.containers_mark()).await.unwrap_or(false) {
             return;
         }
@@ -120,6 +158,11 @@ impl Isolator {
     /// A file that says that containers were started from here.
     fn containers_mark(&self) -> PathBuf {
         self.data_directory.join("isolation").join("containers")
+    }
+
+    /// The start of the marks of this run.
+    fn own_prefix(&self) -> String {
+        format!("{}-{:x}-", self.installation, std::process::id())
     }
 
     fn unique(&self) -> String {
@@ -241,6 +284,7 @@ impl<'a> Preparing<'a> {
             working_directory: self.config.working_dir.clone(),
             choice: self.choice,
             container: None,
+            mark: None,
             #[cfg(target_os = "linux")]
             landlock: None,
         })
@@ -250,7 +294,13 @@ impl<'a> Preparing<'a> {
         let own = |variable: &&Variable| variable.source != environment::Source::AllowList;
         let values: Vec<&str> = self.variables.values().filter(own).map(|variable| variable.value.as_str()).collect();
         let secret = self.secret();
+        let reads_code =
+            !super::images::is_package_runner(self.config.command.as_deref().unwrap_or_default(), &self.config.args);
         let named = Named {
+            purpose: match self.config.isolation.inspection {
+                Some(_) => Purpose::Inspection { reads_code },
+                None => Purpose::Work,
+            },
             program,
             arguments: &self.config.args,
             values: &values,
@@ -278,7 +328,10 @@ impl<'a> Preparing<'a> {
     }
 
     fn private(&self) -> PathBuf {
-        sandbox::private_directory(&self.machine.data_directory, &self.config.name)
+        match &self.config.isolation.inspection {
+            Some(directory) => directory.clone(),
+            None => sandbox::private_directory(&self.machine.data_directory, &self.config.name),
+        }
     }
 
     fn sandboxed(self) -> Result<Launch, Failure> {
@@ -291,7 +344,9 @@ impl<'a> Preparing<'a> {
         for directory in sandbox.own_directories() {
             create_private(&directory)?;
         }
-        let variables = values(sandbox.variables(self.variables));
+        let mut variables = values(sandbox.variables(self.variables));
+        let mark = format!("{}-{}", self.installation, self.unique);
+        variables.insert(MARK.to_owned(), mark.clone());
         let (program, arguments) = under_sandbox(&sandbox, program, &self.config.args, self.machine);
         Ok(Launch {
             program,
@@ -300,6 +355,7 @@ impl<'a> Preparing<'a> {
             working_directory: Some(sandbox.working_directory.clone()),
             choice: Choice::Sandbox,
             container: None,
+            mark: Some(format!("{MARK}={mark}")),
             #[cfg(target_os = "linux")]
             landlock: Some(super::landlock::prepare(&sandbox, self.machine.landlock.unwrap_or(1)).map_err(
                 |error| Failure::new(Fault::IsolationRefused, format!("could not enforce the sandbox: {error}")),
@@ -347,6 +403,7 @@ impl<'a> Preparing<'a> {
                 image: container.image.clone(),
                 command: super::images::program_name(command).to_owned(),
             }),
+            mark: None,
             #[cfg(target_os = "linux")]
             landlock: None,
         };

@@ -1,32 +1,47 @@
-//! HTTP for sign-ins: loopback never goes through a proxy, as for calls; and the registration of this program as a client.
+//! HTTP for sign-ins: only to addresses that the server may lead to, and loopback never through a proxy, as for calls; and the
+//! registration of this program as a client.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
 use rmcp::transport::auth::{
-    AuthError, AuthorizationMetadata, OAuthHttpClient, OAuthHttpClientFuture, OAuthHttpRequest,
+    AuthError, AuthorizationMetadata, OAuthHttpClient, OAuthHttpClientFuture, OAuthHttpRedirectPolicy, OAuthHttpRequest,
 };
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::diagnostics::fault::{Failure, Fault};
+use crate::upstream::oauth::addresses::{AddressPolicy, CheckedResolver};
 use crate::upstream::oauth::error_text::{brief, words};
-use crate::upstream::transport::error_text::{chain, shown};
+use crate::upstream::transport::error_text::chain;
 use crate::upstream::transport::http;
+use crate::upstream::transport::resolver::SystemResolver;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest response that is read.
 const LONGEST: usize = 1 << 20;
 
-/// Requests about a server on this computer. Only URLs on this computer and public HTTPS URLs are used: the server chooses them.
-pub struct LoopbackHttp;
+/// Redirects that are followed.
+const REDIRECTS: usize = 5;
 
-impl OAuthHttpClient for LoopbackHttp {
+/// Requests for the sign-in to one server, which chooses their URLs.
+pub struct SignInHttp {
+    policy: Arc<AddressPolicy>,
+}
+
+impl SignInHttp {
+    pub fn new(policy: Arc<AddressPolicy>) -> SignInHttp {
+        SignInHttp { policy }
+    }
+}
+
+impl OAuthHttpClient for SignInHttp {
     fn execute(&self, request: OAuthHttpRequest) -> OAuthHttpClientFuture<'_> {
         Box::pin(async move {
+            let follows = matches!(request.redirect_policy, OAuthHttpRedirectPolicy::Follow);
             let request = reqwest::Request::try_from(request.request)?;
-            check(request.url())?;
-            let client = http::build(request.url(), |client| client.timeout(TIMEOUT))?;
+            let client = client(&self.policy, request.url(), if follows { REDIRECTS } else { 0 })?;
             let response = client.execute(request).await?;
             let mut parts = axum::http::Response::builder().status(response.status());
             for (name, value) in response.headers() {
@@ -37,11 +52,25 @@ impl OAuthHttpClient for LoopbackHttp {
     }
 }
 
-fn check(url: &Url) -> Result<(), String> {
-    if http::is_loopback(url) || url.scheme() == "https" {
-        return Ok(());
-    }
-    Err(format!("`{}` is neither on this computer nor HTTPS", shown(url.as_str())))
+/// A client for one request of a sign-in. It connects only where the policy allows.
+fn client(policy: &Arc<AddressPolicy>, url: &Url, redirects: usize) -> Result<reqwest::Client, String> {
+    policy.check(url)?;
+    let configure = |client: reqwest::ClientBuilder| {
+        let follows = policy.clone();
+        let redirect = reqwest::redirect::Policy::custom(move |attempt| {
+            if attempt.previous().len() > redirects || follows.check(attempt.url()).is_err() {
+                attempt.stop()
+            } else {
+                attempt.follow()
+            }
+        });
+        let resolver = CheckedResolver {
+            policy: policy.clone(),
+            lookup: SystemResolver::shared(),
+        };
+        client.timeout(TIMEOUT).redirect(redirect).dns_resolver(Arc::new(resolver))
+    };
+    http::build(url, configure).map_err(|error| chain(&error))
 }
 
 async fn body(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
@@ -81,10 +110,15 @@ fn registration_refused(fault: Fault, text: &str) -> Failure {
 ///
 /// # Errors
 /// Why the registration failed.
-pub async fn register(endpoint: &str, redirect: &str, scopes: &[&str]) -> Result<Registration, Failure> {
+pub async fn register(
+    policy: &Arc<AddressPolicy>,
+    endpoint: &str,
+    redirect: &str,
+    scopes: &[&str],
+) -> Result<Registration, Failure> {
     let refused = |text: String| registration_refused(Fault::RegistrationRefused, &text);
     let url = Url::parse(endpoint).map_err(|error| refused(error.to_string()))?;
-    check(&url).map_err(refused)?;
+    let client = client(policy, &url, 0).map_err(refused)?;
     let mut request = json!({
         "client_name": "MCPProxy",
         "redirect_uris": [redirect],
@@ -98,7 +132,6 @@ pub async fn register(endpoint: &str, redirect: &str, scopes: &[&str]) -> Result
     {
         request.insert("scope".to_owned(), scopes.join(" ").into());
     }
-    let client = http::build(&url, |client| client.timeout(TIMEOUT)).map_err(|error| refused(chain(&error)))?;
     let request = client.post(url).header("content-type", "application/json").body(request.to_string());
     let response = request.send().await.map_err(|error| refused(chain(&error.without_url())))?;
     let status = response.status();
@@ -130,8 +163,6 @@ pub fn set_auth_method(metadata: &mut AuthorizationMetadata, method: &str) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use axum::http::StatusCode;
     use axum::http::header::CONTENT_TYPE;
     use axum::routing::post;
@@ -141,6 +172,11 @@ mod tests {
 
     use super::*;
     use crate::upstream::oauth::error_text::is_unknown_client;
+
+    /// HTTP for the sign-in to a server on this computer.
+    async fn local() -> SignInHttp {
+        SignInHttp::new(Arc::new(AddressPolicy::of(&Url::parse("http://127.0.0.1:1/mcp").unwrap()).await))
+    }
 
     /// The library has only text for this error: this is the text that it really has.
     #[tokio::test]
@@ -160,7 +196,7 @@ mod tests {
             };
             let pages = axum::Router::new().route("/token", post(refuse));
             tokio::spawn(axum::serve(listener, pages).into_future());
-            let manager = AuthorizationManager::new_with_oauth_http_client(&url, Arc::new(LoopbackHttp)).await;
+            let manager = AuthorizationManager::new_with_oauth_http_client(&url, Arc::new(local().await)).await;
             let mut manager = manager.unwrap();
             let mut metadata = AuthorizationMetadata::default();
             metadata.authorization_endpoint = format!("{url}/authorize");
@@ -185,7 +221,8 @@ mod tests {
         let endpoint = format!("http://{}/register", listener.local_addr().unwrap());
         let pages = axum::Router::new().route("/register", post(move || async move { answer }));
         tokio::spawn(axum::serve(listener, pages).into_future());
-        let registration = register(&endpoint, "http://127.0.0.1:1/callback", &["a", "b"]).await.unwrap();
+        let registration =
+            register(&local().await.policy, &endpoint, "http://127.0.0.1:1/callback", &["a", "b"]).await.unwrap();
         let method = registration.token_endpoint_auth_method.as_deref();
         assert_eq!((registration.client_secret.as_deref(), method), (Some("s"), Some("client_secret_post")));
         let mut metadata = AuthorizationMetadata::default();
@@ -194,16 +231,33 @@ mod tests {
         assert_eq!(methods, &json!(["client_secret_post"]));
     }
 
-    #[test]
-    fn only_this_computer_and_https_are_used() {
-        for url in [
-            "http://127.0.0.1:1/x",
-            "http://localhost/x",
-            "http://[::1]:2/",
-            "https://h.example/",
+    #[tokio::test]
+    async fn a_server_on_the_internet_cannot_register_this_program_on_this_computer() {
+        crate::os::https::prepare();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let policy = Arc::new(AddressPolicy::of(&Url::parse("https://8.8.8.8/mcp").unwrap()).await);
+        for endpoint in [
+            format!("http://127.0.0.1:{port}/register"),
+            format!("https://localhost:{port}/register"),
         ] {
-            assert_eq!(check(&Url::parse(url).unwrap()), Ok(()), "{url}");
+            let refused = register(&policy, &endpoint, "http://127.0.0.1:1/callback", &[]).await.unwrap_err();
+            assert!(refused.text.contains("is on this computer"), "{}", refused.text);
         }
-        assert!(check(&Url::parse("http://169.254.169.254/latest").unwrap()).is_err());
+        let asked = tokio::time::timeout(Duration::ZERO, listener.accept()).await;
+        assert!(asked.is_err(), "nothing was sent");
+    }
+
+    #[tokio::test]
+    async fn a_redirect_into_a_private_network_is_not_followed() {
+        crate::os::https::prepare();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let away = || async { (StatusCode::FOUND, [("location", "http://169.254.169.254/latest")], "away") };
+        tokio::spawn(axum::serve(listener, axum::Router::new().route("/", axum::routing::get(away))).into_future());
+        let policy = Arc::new(AddressPolicy::of(&Url::parse(&url).unwrap()).await);
+        let request = Url::parse(&url).unwrap();
+        let response = client(&policy, &request, REDIRECTS).unwrap().get(request).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::FOUND);
     }
 }

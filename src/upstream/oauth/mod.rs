@@ -3,11 +3,11 @@
 //! The library implements the protocol: discovery, PKCE, `resource`, renewal. [`token_store`] keeps the tokens, [`callback_server`]
 //! waits for the browser, and this file joins them.
 
+mod addresses;
 pub mod callback_server;
 pub mod error_text;
 pub mod http;
 pub mod policy;
-mod private_network;
 pub mod sign_in;
 pub mod token_store;
 
@@ -28,13 +28,13 @@ use crate::diagnostics::fault::{Failure, Fault};
 use crate::os::keychain::KeychainError;
 use crate::telemetry::payload::OauthProvider;
 use crate::upstream::connect_error::ConnectError;
+use crate::upstream::oauth::addresses::AddressPolicy;
 use crate::upstream::oauth::error_text::failure;
-use crate::upstream::oauth::http::LoopbackHttp;
-use crate::upstream::oauth::policy::has_own;
+use crate::upstream::oauth::http::SignInHttp;
+use crate::upstream::oauth::policy::{has_own, without_pkce};
 use crate::upstream::resolve::keychain_fault;
 use crate::upstream::sign_in_state::provider;
 use crate::upstream::transport::error_text::shown;
-use crate::upstream::transport::http::is_loopback;
 
 /// How long the preparation of a sign-in may take; its caller waits for it.
 const PREPARE: Duration = Duration::from_secs(8);
@@ -66,7 +66,7 @@ pub async fn manager(
         let manager = AuthorizationManager::new_with_oauth_http_client(url, Arc::new(NoHttp)).await;
         return Ok((manager.map_err(unusable)?, None));
     };
-    let mut manager = new_manager(url).await.map_err(unusable)?;
+    let (mut manager, _) = new_manager(url).await.map_err(unusable)?;
     manager.set_credential_store(ServerCredentialStore::new(tokens, &config.name, url));
     let found = manager.resolve_metadata().await.map_err(unusable)?;
     if kept.issuer().is_some() && !found.source.is_discovered() {
@@ -90,19 +90,23 @@ pub async fn manager(
     Ok((manager, Some(provider(kept.issuer().unwrap_or(url)))))
 }
 
-/// A manager for a server at this URL. The library's own HTTP client goes through the proxy of the environment, which
-/// must not happen on loopback. Only a server in a private network may name authorization servers there: one on the
-/// internet could make this program send requests into your network.
-async fn new_manager(url: &str) -> Result<AuthorizationManager, AuthError> {
-    match Url::parse(url) {
-        Ok(parsed) if is_loopback(&parsed) => {
-            AuthorizationManager::new_with_oauth_http_client(url, Arc::new(LoopbackHttp)).await
-        }
-        Ok(parsed) if private_network::has(&parsed).await => {
-            AuthorizationManager::new_allowing_private_addresses(url).await
-        }
-        _ => AuthorizationManager::new(url).await,
-    }
+/// A manager for a server at this URL, and the addresses that its sign-in may use. Only a server in a private network may
+/// name authorization servers there: one on the internet could make this program send requests into your network.
+async fn new_manager(url: &str) -> Result<(AuthorizationManager, Arc<AddressPolicy>), AuthError> {
+    let policy = Arc::new(match Url::parse(url) {
+        Ok(url) => AddressPolicy::of(&url).await,
+        Err(_) => AddressPolicy::default(),
+    });
+    // The library's own clients check the addresses when they connect, but would ask the name again, and use the proxy of the
+    // environment on loopback.
+    let manager = if policy.is_by_name() || policy.is_on_this_computer() {
+        AuthorizationManager::new_with_oauth_http_client(url, Arc::new(SignInHttp::new(policy.clone()))).await
+    } else if policy.is_private() {
+        AuthorizationManager::new_allowing_private_addresses(url).await
+    } else {
+        AuthorizationManager::new(url).await
+    };
+    Ok((manager?, policy))
 }
 
 /// The HTTP client of a server without a sign-in, which needs none: a real one would load every certificate of the system, for each
@@ -150,8 +154,12 @@ async fn prepare(
 ) -> Result<Begun, Failure> {
     let text = |error: AuthError| failure(&error);
     let oauth = &config.oauth;
-    let mut manager = new_manager(url).await.map_err(text)?;
+    let (mut manager, policy) = new_manager(url).await.map_err(text)?;
+    let challenge = Url::parse(url).ok().and_then(|base| policy.checked_challenge(challenge, &base));
     let found = manager.resolve_metadata_from_challenge(challenge).await.map_err(text)?;
+    if let Some(problem) = without_pkce(config, &found.metadata, found.source.is_discovered()) {
+        return Err(Failure::new(Fault::SignInFailed, problem));
+    }
     let mut metadata = found.metadata;
     manager.set_metadata(metadata.clone());
     let scopes = match oauth.scopes.is_empty() {
@@ -175,7 +183,7 @@ async fn prepare(
             let refused = |why| text(AuthError::RegistrationFailed(why));
             let endpoint = metadata.registration_endpoint.as_deref();
             let endpoint = endpoint.ok_or_else(|| refused("it does not support registration".to_owned()))?;
-            let registered = http::register(endpoint, redirect.uri(), &scopes).await?;
+            let registered = http::register(&policy, endpoint, redirect.uri(), &scopes).await?;
             if let Some(method) = &registered.token_endpoint_auth_method {
                 http::set_auth_method(&mut metadata, method);
                 manager.set_metadata(metadata);

@@ -1,5 +1,7 @@
 //! Whether a person can sign in to a server.
 
+use rmcp::transport::auth::AuthorizationMetadata;
+
 use crate::config::{Protocol, ServerConfig};
 
 /// Whether the entry has its own `Authorization` header, which replaces a sign-in.
@@ -18,5 +20,42 @@ pub fn not_possible(config: &ServerConfig) -> Option<String> {
             Some(format!("`{name}` has its own `Authorization` header: remove it from `headers` first"))
         }
         _ => None,
+    }
+}
+
+/// Why a sign-in must not begin: the authorization server does not announce PKCE, as the specification demands. Without it,
+/// a stolen code can be used. A server without any metadata is older than that rule.
+pub fn without_pkce(config: &ServerConfig, metadata: &AuthorizationMetadata, is_discovered: bool) -> Option<String> {
+    let methods = metadata.code_challenge_methods_supported.as_deref().unwrap_or_default();
+    let announced = methods.iter().any(|method| method == "S256");
+    (is_discovered && !announced && !config.oauth.allow_missing_pkce).then(|| {
+        "its authorization server does not announce PKCE (`S256`), which protects the sign-in. \
+         If you trust it, set `allow_missing_pkce` to true in the server's `oauth`"
+            .to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authorization_server_must_announce_pkce_unless_you_trust_it() {
+        let mut config = ServerConfig::default();
+        let mut metadata = AuthorizationMetadata::default();
+        for (methods, refused) in [
+            (None, true),
+            (Some(vec![]), true),
+            (Some(vec!["plain"]), true),
+            (Some(vec!["S256"]), false),
+        ] {
+            metadata.code_challenge_methods_supported =
+                methods.map(|methods| methods.into_iter().map(str::to_owned).collect());
+            assert_eq!(without_pkce(&config, &metadata, true).is_some(), refused);
+        }
+        metadata.code_challenge_methods_supported = None;
+        assert_eq!(without_pkce(&config, &metadata, false), None, "an older server has no metadata");
+        config.oauth.allow_missing_pkce = true;
+        assert_eq!(without_pkce(&config, &metadata, true), None);
     }
 }

@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
-use rmcp::model::{CallToolResult, ServerResult};
+use rmcp::model::ServerResult;
 use rmcp::service::{RequestHandle, RoleClient, ServiceError};
 use tokio::sync::oneshot;
 use tokio_util::sync::DropGuard;
 
 use crate::os::block_in_place::block_in_place_if_large;
 use crate::upstream::session::in_flight::{Answer, CallEvents, ServerEvent};
+use crate::upstream::transport::as_written;
 use crate::upstream::transport::stdio::Pending;
 
 /// A tool call that began on the fast path and needs more than a response: the slow path continues it.
@@ -73,12 +74,8 @@ impl Sent {
 fn read(answer: &Answer) -> Result<ServerResult, ServiceError> {
     let result = match answer {
         Answer::Error(error) => return Err(ServiceError::McpError(Answer::error_of(error))),
-        Answer::Result(result) => result.get(),
+        Answer::Result(result) => result,
     };
-    // The general type would first try all others.
-    let read = || {
-        let read = serde_json::from_str::<CallToolResult>(result).map(ServerResult::CallToolResult);
-        read.or_else(|_| serde_json::from_str(result)).map_err(|_| ServiceError::UnexpectedResponse)
-    };
-    block_in_place_if_large(result.len(), read)
+    let read = || as_written::for_library(result).map_err(|_| ServiceError::UnexpectedResponse);
+    block_in_place_if_large(result.get().len(), read)
 }

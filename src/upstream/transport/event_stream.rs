@@ -11,7 +11,7 @@ use rmcp::transport::streamable_http_client::SseError;
 use tokio::time::Instant;
 
 use crate::os::sse::{Event, Parser, TooLong};
-use crate::upstream::transport::limits::LONGEST_ANSWER;
+use crate::upstream::transport::limits::longest_answer;
 use crate::upstream::transport::throttle::{BURST, LONG_REST, REST};
 
 /// Bytes parsed between two rests of a server that floods its stream.
@@ -27,7 +27,7 @@ pub fn events(response: Response) -> impl Stream<Item = Result<Received, SseErro
     let reader = Reader {
         response,
         unread: Bytes::new(),
-        parser: Parser::new(LONGEST_ANSWER),
+        parser: Parser::new(longest_answer()),
         reported: false,
         unpaused: 0,
         unrested: 0,

@@ -3,15 +3,17 @@
 //! The POST identifies the call: a complete response ends its request whatever id or status it carries, and a response that cannot
 //! be read is an error for that request. Messages are read by the same rules as over stdio.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use rmcp::ErrorData;
-use rmcp::model::{ClientJsonRpcMessage, ClientRequest, JsonRpcMessage, RequestId, ServerJsonRpcMessage, ServerResult};
+use rmcp::model::{ClientJsonRpcMessage, ClientRequest, JsonRpcMessage, RequestId, ServerJsonRpcMessage};
 use rmcp::transport::streamable_http_client::{
     AuthRequiredError, HttpStatusError, InsufficientScopeError, SseError, StreamableHttpClient, StreamableHttpError,
     StreamableHttpPostResponse,
@@ -19,12 +21,14 @@ use rmcp::transport::streamable_http_client::{
 use serde_json::Value;
 use sse_stream::Sse;
 
+use crate::contract::exact_numbers::restored;
 use crate::os::block_in_place::block_in_place_if_large;
 use crate::os::sse::Event;
 use crate::upstream::rejection;
 use crate::upstream::session::in_flight::Answer;
+use crate::upstream::transport::as_written;
 use crate::upstream::transport::event_stream::{Received, events};
-use crate::upstream::transport::limits::{LONGEST_ANSWER, LONGEST_NOTIFICATION, too_long};
+use crate::upstream::transport::limits::{LONGEST_NOTIFICATION, longest_answer, too_long};
 use crate::upstream::transport::message::{self, Body, Message};
 
 /// Bytes of a body that only explains an error.
@@ -44,6 +48,8 @@ type Headers = HashMap<HeaderName, HeaderValue>;
 pub struct HttpClient {
     client: reqwest::Client,
     server: Arc<str>,
+    /// The server has no stream beside the responses, so a response cannot arrive there.
+    streamless: Arc<AtomicBool>,
 }
 
 impl HttpClient {
@@ -52,6 +58,7 @@ impl HttpClient {
         HttpClient {
             client,
             server: server.into(),
+            streamless: Arc::default(),
         }
     }
 }
@@ -69,13 +76,15 @@ impl StreamableHttpClient for HttpClient {
     ) -> Result<StreamableHttpPostResponse, Error> {
         let accept = format!("{EVENT_STREAM}, {JSON}");
         let request = self.client.post(uri.as_ref()).header(ACCEPT, accept).header(CONTENT_TYPE, JSON);
-        let request = with_session(request, session.as_deref(), headers).body(serde_json::to_vec(&message)?);
+        let body = restored(serde_json::to_vec(&message)?);
+        let request = with_session(request, session.as_deref(), headers).body(body);
         let response = send(request, token).await?;
         let posted = Posted {
             server: self.server.clone(),
             id: id_of(&message),
             is_discovery: is_discovery(&message),
             had_session: session.is_some(),
+            streamless: self.streamless.load(Ordering::Relaxed),
         };
         posted.read(response).await
     }
@@ -112,7 +121,10 @@ impl StreamableHttpClient for HttpClient {
         }
         let response = send(request, token).await?;
         match response.status() {
-            StatusCode::METHOD_NOT_ALLOWED => return Err(Error::ServerDoesNotSupportSse),
+            StatusCode::METHOD_NOT_ALLOWED => {
+                self.streamless.store(true, Ordering::Relaxed);
+                return Err(Error::ServerDoesNotSupportSse);
+            }
             status if !status.is_success() => return Err(HttpStatusError::new(status.as_u16(), None).into()),
             _ => {}
         }
@@ -181,6 +193,8 @@ struct Posted {
     id: Option<RequestId>,
     is_discovery: bool,
     had_session: bool,
+    /// No response can arrive on a stream of the session.
+    streamless: bool,
 }
 
 impl Posted {
@@ -194,16 +208,13 @@ impl Posted {
                 false => Err(self.refused(status, &body(response, LONGEST_EXPLANATION).await?.unwrap_or_default())),
             };
         };
-        if status == StatusCode::NOT_FOUND && self.had_session {
-            return Err(Error::SessionExpired);
-        }
         if status.is_success() && is_of_type(&response, EVENT_STREAM) {
             return Ok(StreamableHttpPostResponse::Sse(messages(response, Some(id), self.server), session));
         }
-        let Some(body) = body(response, LONGEST_ANSWER).await? else {
-            return Ok(StreamableHttpPostResponse::Json(failure(too_long(LONGEST_ANSWER), id), session));
+        let Some(body) = body(response, longest_answer()).await? else {
+            return Ok(StreamableHttpPostResponse::Json(failure(too_long(longest_answer()), id), session));
         };
-        if status == StatusCode::ACCEPTED && body.trim_ascii().is_empty() && self.had_session {
+        if status == StatusCode::ACCEPTED && body.trim_ascii().is_empty() && self.had_session && !self.streamless {
             // The response arrives on the session's own stream.
             return Ok(StreamableHttpPostResponse::Accepted);
         }
@@ -230,7 +241,13 @@ impl Posted {
         id: RequestId,
         session: Option<String>,
     ) -> Result<StreamableHttpPostResponse, Error> {
-        if self.had_session && status == StatusCode::BAD_REQUEST && names_session(body) {
+        let is_answer = matches!(answer, Some(Answer::Error(_))) && !names_session(body);
+        let is_lost = match status {
+            StatusCode::NOT_FOUND => !is_answer,
+            StatusCode::BAD_REQUEST => names_session(body),
+            _ => false,
+        };
+        if self.had_session && is_lost {
             // Rejected before it ran: the library opens a new session and sends the request again.
             return Err(Error::SessionExpired);
         }
@@ -299,7 +316,7 @@ fn response_in(body: &[u8]) -> Option<Answer> {
 fn typed(answer: Answer, id: RequestId) -> ServerJsonRpcMessage {
     match answer {
         Answer::Error(error) => ServerJsonRpcMessage::error(Answer::error_of(&error), Some(id)),
-        Answer::Result(result) => match serde_json::from_str::<ServerResult>(result.get()) {
+        Answer::Result(result) => match as_written::for_library(&result) {
             Ok(result) => ServerJsonRpcMessage::response(result, id),
             Err(error) => failure(format!("could not read the server's response: {error}"), id),
         },
@@ -312,28 +329,60 @@ fn failure(text: String, id: RequestId) -> ServerJsonRpcMessage {
 
 /// The messages of an event stream. In the stream of a request (`id`) every response is the response to that request.
 fn messages(response: Response, id: Option<RequestId>, server: Arc<str>) -> BoxStream<'static, Result<Sse, SseError>> {
-    let repaired = events(response).flat_map(move |event| {
+    let mut progress = StreamProgress::default();
+    let received = events(response).map(Some).chain(futures_util::stream::iter([None]));
+    let repaired = received.flat_map(move |event| {
         let events = match event {
-            Ok(received) => checked(received, id.as_ref(), &server).into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(error)],
+            Some(Ok(received)) => checked(received, id.as_ref(), &server, &mut progress).into_iter().map(Ok).collect(),
+            Some(Err(error)) => {
+                let text = format!("the server's response broke off: {error}");
+                let missing = progress.missing(id.as_ref(), text);
+                progress.answered = true;
+                vec![missing.map_or(Err(error), Ok)]
+            }
+            None => {
+                let text = unreadable(&progress.noise);
+                progress.missing(id.as_ref(), text).map(Ok).into_iter().collect()
+            }
         };
         futures_util::stream::iter(events)
     });
     repaired.boxed()
 }
 
+/// The state of the stream of a request.
+#[derive(Default)]
+struct StreamProgress {
+    /// The response has come, or the stream broke.
+    answered: bool,
+    /// An event had an id: the library may resume the stream.
+    resumable: bool,
+    /// How the last event began that is not a message.
+    noise: String,
+}
+
+impl StreamProgress {
+    /// The error for the caller if the stream is over and its response cannot come any more.
+    fn missing(&self, id: Option<&RequestId>, text: String) -> Option<Sse> {
+        let id = id.filter(|_| !self.answered && !self.resumable)?;
+        Some(sse(&Event::default(), &failure(text, id.clone())))
+    }
+}
+
 /// An event as the library may have it: repaired, and with the id of its request. Several messages become several events.
-fn checked(received: Received, id: Option<&RequestId>, server: &str) -> Vec<Sse> {
+fn checked(received: Received, id: Option<&RequestId>, server: &str, progress: &mut StreamProgress) -> Vec<Sse> {
     let event = match received {
         Ok(event) => event,
         Err(long) => {
+            progress.answered = true;
             let id = id.cloned().or_else(|| message::id_between(&long.start, &long.end));
-            return id.map(|id| sse(&Event::default(), &failure(too_long(LONGEST_ANSWER), id))).into_iter().collect();
+            return id.map(|id| sse(&Event::default(), &failure(too_long(longest_answer()), id))).into_iter().collect();
         }
     };
-    if event.name != "message" || event.data.trim().is_empty() {
+    progress.resumable |= event.id.is_some();
+    if event.data.trim().is_empty() {
         // Priming events carry an id and no message.
-        return vec![sse_of(&event, event.data.clone())];
+        return vec![sse_of(&event, String::new())];
     }
     let messages = message::read_all(event.data.as_bytes());
     let single = messages.len() == 1;
@@ -344,33 +393,43 @@ fn checked(received: Received, id: Option<&RequestId>, server: &str) -> Vec<Sse>
                 tracing::warn!(server, "dropped a notification of {} bytes", text.len());
                 continue;
             }
-            Message::Request(text) | Message::Notification(text) => text.into_owned(),
+            Message::Request(text) | Message::Notification(text) => match message::read_typed(&text) {
+                Ok(message) => serde_json::to_string(&message).unwrap_or_default(),
+                Err(error) => {
+                    let start = message::start_of(text.as_bytes());
+                    tracing::warn!(server, "could not read a request or notification ({error}): {start}");
+                    continue;
+                }
+            },
             Message::Response(response) => {
                 let Some(id) = id.cloned().or(response.id) else {
                     tracing::warn!(server, "dropped a response that belongs to no request");
                     continue;
                 };
-                let (key, body) = match response.body {
-                    Body::Result(result) => ("result", result),
-                    Body::Error(error) => ("error", error),
+                progress.answered = true;
+                let (key, body) = match &response.body {
+                    Body::Result(result) => {
+                        ("result", as_written::for_event(result).map_or_else(|| result.get().into(), Cow::Owned))
+                    }
+                    Body::Error(error) => ("error", Cow::Borrowed(error.get())),
                 };
                 let id = serde_json::to_value(&id).unwrap_or(Value::Null);
-                format!(r#"{{"jsonrpc":"2.0","id":{id},"{key}":{}}}"#, body.get())
+                format!(r#"{{"jsonrpc":"2.0","id":{id},"{key}":{body}}}"#)
             }
             Message::Unreadable(unreadable) => {
                 tracing::warn!(server, "could not read a message: {}: {}", unreadable.reason, unreadable.start);
                 let Some(id) = id.cloned().or(unreadable.id).filter(|_| !unreadable.is_request) else {
                     continue;
                 };
+                progress.answered = true;
                 let text = format!("could not read the server's response: {}", unreadable.reason);
                 serde_json::to_string(&failure(text, id)).unwrap_or_default()
             }
+            // Some servers name their keep-alive events.
+            Message::Noise if event.name != "message" => continue,
             Message::Noise => {
-                tracing::warn!(
-                    server,
-                    "dropped an event that is not a message: {}",
-                    message::start_of(event.data.as_bytes())
-                );
+                progress.noise = message::start_of(event.data.as_bytes());
+                tracing::warn!(server, "dropped an event that is not a message: {}", progress.noise);
                 continue;
             }
         };
@@ -389,7 +448,8 @@ fn sse(event: &Event, message: &ServerJsonRpcMessage) -> Sse {
 
 fn sse_of(event: &Event, data: String) -> Sse {
     Sse {
-        event: Some(event.name.clone()).filter(|name| name != "message" && !name.is_empty()),
+        // The library reads only events without a name; an odd name hides no message.
+        event: None,
         data: Some(data),
         id: event.id.clone(),
         retry: event.retry,
@@ -413,6 +473,7 @@ mod tests {
             id: Some(NumberOrString::Number(7)),
             is_discovery: false,
             had_session,
+            streamless: false,
         }
     }
 
@@ -451,7 +512,10 @@ mod tests {
                 json(200, kind, &body).await
             };
             let cut = read(br#"{"jsonrpc":"2.0","id":7,"result":{"t":"cut \ud83d","n":NaN,"m":1e400}}"#).await;
-            assert_eq!(cut["result"], serde_json::json!({"t": "cut \u{fffd}", "n": null, "m": f64::MAX}));
+            assert_eq!(
+                cut["result"],
+                serde_json::from_str::<Value>(r#"{"t":"cut \ufffd","n":null,"m":1e400}"#).unwrap()
+            );
             let latin = read(b"{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{\"t\":\"caf\xe9\"}}").await;
             assert_eq!(latin["result"]["t"], "caf\u{fffd}");
             for broken in [
@@ -476,7 +540,9 @@ mod tests {
             assert!(matches!(read, Err(Error::SessionExpired)), "{status}");
         }
         let other = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32602,"message":"bad arguments"}}"#;
-        assert!(posted(true).read(response(400, JSON, other)).await.is_ok());
+        for status in [400, 404] {
+            assert!(posted(true).read(response(status, JSON, other)).await.is_ok(), "{status} answers the call");
+        }
     }
 
     #[tokio::test]
@@ -488,6 +554,14 @@ mod tests {
         );
         let accepted = read(202, "").await.unwrap();
         assert!(matches!(accepted, StreamableHttpPostResponse::Json(..)), "nothing else can end the request");
+        for (streamless, waits) in [(false, true), (true, false)] {
+            let posted = Posted {
+                streamless,
+                ..posted(true)
+            };
+            let accepted = posted.read(response(202, JSON, "")).await.unwrap();
+            assert_eq!(matches!(accepted, StreamableHttpPostResponse::Accepted), waits);
+        }
         let notification = Posted {
             id: None,
             ..posted(true)
@@ -505,5 +579,61 @@ mod tests {
         let second = stream.next().await.unwrap().unwrap();
         assert_eq!((second.id.as_deref(), second.retry), (Some("2"), Some(5)));
         assert!(second.data.unwrap().contains("notifications/x"));
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_ends_without_its_response_ends_its_request() {
+        for (body, expected) in [
+            ("", "the server's response is empty"),
+            (": hello\n\n", "the server's response is empty"),
+            ("data: <html>\n\n", "could not read the server's response: <html>"),
+            ("data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/x\"}\n\n", "the server's response is empty"),
+        ] {
+            let stream = messages(response(200, EVENT_STREAM, body), Some(NumberOrString::Number(7)), "s".into());
+            let events: Vec<_> = stream.collect().await;
+            let last: Value =
+                serde_json::from_str(events.last().unwrap().as_ref().unwrap().data.as_ref().unwrap()).unwrap();
+            assert_eq!((&last["id"], &last["error"]["message"]), (&7.into(), &expected.into()), "{body}");
+        }
+        let resumable = response(200, EVENT_STREAM, "id: 1\ndata:\n\n");
+        assert_eq!(messages(resumable, Some(NumberOrString::Number(7)), "s".into()).count().await, 1);
+        let of_no_request = response(200, EVENT_STREAM, ": hello\n\n");
+        assert_eq!(messages(of_no_request, None, "s".into()).count().await, 0);
+    }
+
+    #[tokio::test]
+    async fn an_error_without_code_is_still_an_error() {
+        for (error, code, message) in [
+            (r#""plain""#, -32603, "plain"),
+            (r#"{"message":"no code"}"#, -32603, "no code"),
+            (r#"{"code":"E1","message":"m"}"#, -32603, "m"),
+            (r#"{"code":-5.0}"#, -32603, r#"{"code":-5.0}"#),
+            (r#"{"code":-5,"message":"m","data":1.50}"#, -5, "m"),
+        ] {
+            for (kind, start, end) in [(JSON, "", ""), (EVENT_STREAM, "data: ", "\n\n")] {
+                let body = format!(r#"{start}{{"jsonrpc":"2.0","id":7,"error":{error}}}{end}"#);
+                let read = json(200, kind, body.as_bytes()).await;
+                assert_eq!(
+                    (&read["error"]["code"], &read["error"]["message"]),
+                    (&code.into(), &message.into()),
+                    "{body}"
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn named_events_hide_no_message_and_break_no_stream() {
+        let message = r#"{"jsonrpc":"2.0","id":7,"result":{"a":1}}"#;
+        let body = format!(
+            ": hello\n\ndata: {{\"jsonrpc\":\"2.0\",\"method\":7}}\n\nevent: ping\ndata: 1\n\nevent: heartbeat\ndata: {{\"t\":1}}\nid: 4\n\nevent: response\ndata: {message}\n\n"
+        );
+        let mut stream = messages(response(200, EVENT_STREAM, body), Some(NumberOrString::Number(7)), "s".into());
+        let mut events = Vec::new();
+        while let Some(event) = stream.next().await {
+            let event = event.unwrap();
+            events.push((event.event, event.data.unwrap()));
+        }
+        assert_eq!(events, [(None, String::new()), (None, message.to_owned())]);
     }
 }

@@ -98,7 +98,9 @@ pub fn explained(config: &ServerConfig, error: &(dyn Error + 'static)) -> Connec
         Some(StreamableHttpError::Auth(error)) => (fault_of(error), format!("`{url}`: {}", words(error))),
         Some(StreamableHttpError::AuthRequired(_)) => of_status(401),
         Some(StreamableHttpError::InsufficientScope(_)) => of_status(403),
-        Some(StreamableHttpError::SessionExpired) => of_status(404),
+        Some(StreamableHttpError::SessionExpired) => {
+            (Fault::Http { status: 404 }, format!("`{url}` did not accept its own new session (404)"))
+        }
         Some(StreamableHttpError::HttpStatus(error)) => of_status(error.status),
         Some(StreamableHttpError::UnexpectedServerResponse(text)) => match status_of(text) {
             // No challenge: some servers name the way to sign in only at their well-known URL.

@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::ServerConfig;
+use crate::contract::exact_numbers::restored;
 use crate::upstream::session::in_flight::{InFlightRequests, Match};
 use crate::upstream::transport::error_text::{causes, first_line};
 use crate::upstream::transport::event_stream::events;
@@ -248,7 +249,8 @@ impl StreamableHttpClient for LegacyClient {
         _headers: Headers,
     ) -> Result<StreamableHttpPostResponse, Error> {
         let request = self.0.post(uri.as_ref()).header(CONTENT_TYPE, "application/json");
-        let mut response = successful(send(request.body(serde_json::to_vec(&message)?), token).await?)?;
+        let body = restored(serde_json::to_vec(&message)?);
+        let mut response = successful(send(request.body(body), token).await?)?;
         let mut read = 0;
         while let Ok(Some(piece)) = response.chunk().await {
             read += piece.len();

@@ -2,13 +2,13 @@
 
 use reqwest::Url;
 use rmcp::ErrorData;
-use rmcp::model::ServerResult;
 use rmcp::service::{RoleClient, RxJsonRpcMessage};
 use sse_stream::Sse;
 
 use crate::os::sse::{Event, TooLong};
 use crate::upstream::session::in_flight::Answer;
-use crate::upstream::transport::limits::{LONGEST_ANSWER, too_long};
+use crate::upstream::transport::as_written;
+use crate::upstream::transport::limits::{longest_answer, too_long};
 use crate::upstream::transport::message::{self, Body, Message};
 
 /// The longest part of a foreign URL that is shown.
@@ -47,7 +47,7 @@ fn messages(data: &str) -> Result<Vec<RxJsonRpcMessage<RoleClient>>, String> {
                 serde_json::from_str(&text).map_err(|error| error.to_string())?
             }
             Message::Response(response) => match (response.body, response.id) {
-                (Body::Result(result), Some(id)) => match serde_json::from_str::<ServerResult>(result.get()) {
+                (Body::Result(result), Some(id)) => match as_written::for_library(&result) {
                     Ok(result) => RxJsonRpcMessage::<RoleClient>::response(result, id),
                     Err(error) => failure(format!("could not read the server's response: {error}"), Some(id)),
                 },
@@ -76,7 +76,7 @@ pub fn sse(event: Event) -> Sse {
 /// The error for the caller of a response that is too long; `None` if its id is not found.
 pub fn oversized(long: &TooLong) -> Option<Sse> {
     let id = message::id_between(&long.start, &long.end)?;
-    Some(Sse::default().data(serde_json::to_string(&failure(too_long(LONGEST_ANSWER), Some(id))).ok()?))
+    Some(Sse::default().data(serde_json::to_string(&failure(too_long(longest_answer()), Some(id))).ok()?))
 }
 
 /// The URL for messages, as the server at `address` names it. The entry's headers go there, so it must have the same origin.

@@ -6,12 +6,19 @@
 
 use std::borrow::Cow;
 
-use rmcp::model::{NumberOrString, RequestId};
+use rmcp::model::{ErrorCode, ErrorData, NumberOrString, RequestId};
+use rmcp::service::{RoleClient, RxJsonRpcMessage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
+use crate::contract::exact_numbers::restored;
 use crate::upstream::transport::repair::{self, MAX_DEPTH};
+
+/// Places in a line where a response is looked for.
+const MOST_STARTS: usize = 16;
+/// Characters of a malformed error that are passed on.
+const LONGEST_ERROR: usize = 500;
 
 /// One message of a server.
 #[derive(Debug)]
@@ -118,7 +125,9 @@ fn head_of(text: &str) -> Result<Head<'_>, serde_json::Error> {
 }
 
 fn classify<'a>(text: &'a str, head: &Head<'a>) -> Message<'a> {
-    if head.method.is_some() {
+    let has_body = head.result.is_some() || head.error.is_some();
+    // Some servers repeat the method in a response.
+    if head.method.is_some() && !has_body {
         return match head.id {
             Some(_) => Message::Request(text.into()),
             None => Message::Notification(text.into()),
@@ -127,7 +136,7 @@ fn classify<'a>(text: &'a str, head: &Head<'a>) -> Message<'a> {
     let id = head.id.and_then(own_id);
     // Some servers send both members, one of them `null`, which reads as absent.
     let body = match (head.result, head.error) {
-        (_, Some(error)) => Body::Error(Cow::Borrowed(error)),
+        (_, Some(error)) => Body::Error(valid_error(error)),
         (Some(result), None) => Body::Result(Cow::Borrowed(result)),
         (None, None) if head.id.is_some() => {
             return Message::Unreadable(Unreadable {
@@ -140,6 +149,20 @@ fn classify<'a>(text: &'a str, head: &Head<'a>) -> Message<'a> {
         (None, None) => return Message::Noise,
     };
     Message::Response(Response { id, body })
+}
+
+/// An error that clients can read: with a number as its code, and a text.
+fn valid_error(error: &RawValue) -> Cow<'_, RawValue> {
+    if serde_json::from_str::<ErrorData>(error.get()).is_ok() {
+        return Cow::Borrowed(error);
+    }
+    let mut value: Value = serde_json::from_str(error.get()).unwrap_or_default();
+    let text = value.get("message").and_then(Value::as_str).or_else(|| value.as_str());
+    let text: String = text.unwrap_or_else(|| error.get()).chars().take(LONGEST_ERROR).collect();
+    let code = value.get("code").and_then(Value::as_i64).and_then(|code| i32::try_from(code).ok());
+    let code = code.map_or(ErrorCode::INTERNAL_ERROR, ErrorCode);
+    let data = value.get_mut("data").map(Value::take);
+    to_raw_value(&ErrorData::new(code, text, data)).map_or(Cow::Borrowed(error), Cow::Owned)
 }
 
 fn too_deep<'a>(head: &Head<'_>, text: &str) -> Message<'a> {
@@ -182,7 +205,8 @@ fn elements(text: &str) -> Option<Vec<String>> {
 /// Describes a text that is not valid JSON, if it was meant as a message at all.
 pub fn unreadable(text: &[u8], reason: &str) -> Message<'static> {
     let has = |key: &str| memchr::memmem::find(text, key.as_bytes()).is_some();
-    if !has("\"jsonrpc\"") && !(has("\"id\"") && (has("\"result\"") || has("\"error\""))) {
+    // Single quotes: printed by Python instead of written as JSON.
+    if !has("\"jsonrpc\"") && !has("'jsonrpc'") && !(has("\"id\"") && (has("\"result\"") || has("\"error\""))) {
         return Message::Noise;
     }
     let tail = text.get(text.len().saturating_sub(256)..).unwrap_or_default();
@@ -190,8 +214,22 @@ pub fn unreadable(text: &[u8], reason: &str) -> Message<'static> {
         id: id_between(text.get(..text.len().min(256)).unwrap_or_default(), tail),
         reason: reason.to_owned(),
         start: start_of(text),
-        is_request: has("\"method\"") && !has("\"result\""),
+        is_request: (has("\"method\"") || has("'method'")) && !has("\"result\"") && !has("'result'"),
     })
+}
+
+/// The response after other text on the same line, such as a log message without its line break.
+pub fn response_after_text(text: &[u8]) -> Option<&[u8]> {
+    memchr::memmem::find(text, b"\"jsonrpc\"")?;
+    let starts = memchr::memchr_iter(b'{', text).take(MOST_STARTS);
+    starts.filter_map(|at| text.get(at..)).find(|rest| matches!(read_clean(rest), Some(Message::Response(_))))
+}
+
+/// A line of UTF-16 as UTF-8, as far as it is ASCII.
+pub fn from_utf16(text: &[u8]) -> Option<Vec<u8>> {
+    let zeros = memchr::memchr_iter(0, text).count();
+    let is_wide = zeros > 8 && zeros * 5 > text.len() * 2;
+    is_wide.then(|| text.iter().copied().filter(|byte| !matches!(byte, 0 | 0xfe | 0xff)).collect())
 }
 
 /// The id of a message of which only the start and the end are known: libraries write it before the result or last.
@@ -213,6 +251,23 @@ fn after_id<'a>(text: &'a str, split: impl Fn(&'a str, &'static str) -> Option<(
     rest.trim_start().strip_prefix(':')
 }
 
+/// Reads a request or notification; one without `jsonrpc` is taken, too.
+///
+/// # Errors
+/// The library does not know it.
+pub fn read_typed(text: &str) -> Result<RxJsonRpcMessage<RoleClient>, serde_json::Error> {
+    serde_json::from_str(text).or_else(|error| {
+        let mut value: Value = serde_json::from_str(text)?;
+        match value.as_object_mut() {
+            Some(fields) if fields.get("jsonrpc") != Some(&"2.0".into()) => {
+                fields.insert("jsonrpc".into(), "2.0".into())
+            }
+            _ => return Err(error),
+        };
+        serde_json::from_value(value)
+    })
+}
+
 /// The first bytes of a message, on one line and short enough for a log.
 pub fn start_of(text: &[u8]) -> String {
     let start = String::from_utf8_lossy(text.get(..text.len().min(200)).unwrap_or_default());
@@ -221,7 +276,7 @@ pub fn start_of(text: &[u8]) -> String {
 
 /// A message on one line. Line breaks between a client's arguments would end it early.
 pub fn line_of(message: &impl Serialize) -> Option<Vec<u8>> {
-    let mut line = serde_json::to_vec(message).ok()?;
+    let mut line = restored(serde_json::to_vec(message).ok()?);
     for byte in &mut line {
         if matches!(byte, b'\n' | b'\r') {
             *byte = b' ';
@@ -294,10 +349,7 @@ mod tests {
             (r#"{"id":1,"result":{"t":"\ude00 \ud83dx"}}"#, r#"{"t":"\ufffd \ufffdx"}"#),
             (r#"{"id":1,"result":{"mean":NaN,"max":-Infinity}}"#, r#"{"mean":null,"max":null}"#),
             ("{\"id\":1,\"result\":{\"t\":\"a\tb\u{1}\"}}", r#"{"t":"a\tb\u0001"}"#),
-            (
-                r#"{"id":1,"result":{"n":1e400,"m":-1E999}}"#,
-                r#"{"n":1.7976931348623157e308,"m":-1.7976931348623157e308}"#,
-            ),
+            (r#"{"id":1,"result":{"n":1e400,"m":-1E999,"k":NaN}}"#, r#"{"n":1e400,"m":-1E999,"k":null}"#),
             (r#"{"id":1,"result":{"t":"\x41 \u12"}}"#, r#"{"t":"\\x41 \\u12"}"#),
         ] {
             assert_eq!(result(sent).1, expected, "{sent}");

@@ -1,5 +1,6 @@
 //! How bytes reach a server: stdio, streamable HTTP and legacy HTTP+SSE, each with its limits.
 
+pub mod as_written;
 pub mod error_text;
 pub mod event_stream;
 pub mod http;

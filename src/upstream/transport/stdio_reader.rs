@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::poll_immediate;
 use rmcp::ErrorData;
-use rmcp::model::{ErrorCode, RequestId, ServerResult};
+use rmcp::model::{ErrorCode, RequestId};
 use rmcp::service::{RoleClient, RxJsonRpcMessage};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -24,7 +24,8 @@ use crate::os::sync::lock;
 use crate::upstream::rejection;
 use crate::upstream::session::in_flight::{Answer, Match, SharedInFlight};
 use crate::upstream::session::rate_limit::{Decision, RateLimit};
-use crate::upstream::transport::limits::{LONGEST_ANSWER, LONGEST_NOTIFICATION, too_long};
+use crate::upstream::transport::as_written;
+use crate::upstream::transport::limits::{LONGEST_ANSWER, LONGEST_NOTIFICATION, longest_answer, too_long};
 use crate::upstream::transport::message::{self, Body, Message, Response, Unreadable, line_of};
 use crate::upstream::transport::repair::Scanner;
 use crate::upstream::transport::throttle::{self, Throttle};
@@ -164,7 +165,7 @@ impl<R> Reader<R> {
             self.take_text(piece);
         } else {
             self.line.extend_from_slice(piece);
-            if self.line.len() > LONGEST_ANSWER {
+            if self.line.len() > longest_answer() {
                 let line = std::mem::take(&mut self.line);
                 self.oversized = Some(Oversized {
                     ends: TooLong::default(),
@@ -194,11 +195,11 @@ impl<R> Reader<R> {
                 oversized.answered = true;
                 let unreadable = Unreadable {
                     id,
-                    reason: too_long(LONGEST_ANSWER),
+                    reason: too_long(longest_answer()),
                     start: message::start_of(&oversized.ends.start),
                     is_request: memchr::memmem::find(&oversized.ends.start, b"\"method\"").is_some(),
                 };
-                self.fail(&unreadable, &too_long(LONGEST_ANSWER));
+                self.fail(&unreadable, &too_long(longest_answer()));
             }
         }
         if !is_end {
@@ -222,8 +223,22 @@ impl<R> Reader<R> {
         }
         match block_in_place_if_large(text.len(), || message::read_clean(text)) {
             Some(message) => self.take_message(message, text),
-            None if matches!(text.first(), Some(b'{' | b'[')) => self.scan(line),
-            None => self.note_noise(text),
+            None if is_json_like(text) => self.scan(line),
+            None => self.take_other(text),
+        }
+    }
+
+    /// Takes a line that does not begin with a message.
+    fn take_other(&mut self, text: &[u8]) {
+        if let Some(text) = message::from_utf16(text) {
+            self.take_text(&text);
+        } else if let Some(response) = message::response_after_text(text) {
+            self.note_noise(text);
+            if let Some(message) = message::read_clean(response) {
+                self.take_message(message, response);
+            }
+        } else {
+            self.take_message(message::unreadable(text, "it is not JSON"), text);
         }
     }
 
@@ -236,7 +251,7 @@ impl<R> Reader<R> {
             }
         }
         self.cut_off_at = self.scanner.is_incomplete().then(|| Instant::now() + BETWEEN_LINES);
-        if self.scanner.len() > LONGEST_ANSWER {
+        if self.scanner.len() > longest_answer() {
             self.give_up_multi_line();
         }
     }
@@ -300,7 +315,7 @@ impl<R> Reader<R> {
             self.reply(&json!({"jsonrpc": "2.0", "id": id, "result": {}}));
             return;
         }
-        match read_typed(text) {
+        match message::read_typed(text) {
             Ok(message) => self.pass_on(message),
             Err(error) => {
                 let id =
@@ -325,7 +340,7 @@ impl<R> Reader<R> {
             self.warn(&format!("dropped a notification of {} bytes", text.len()), text.as_bytes());
             return;
         }
-        match read_typed(text) {
+        match message::read_typed(text) {
             Ok(message) => self.pass_on(message),
             Err(error) => self.warn(&format!("could not read a notification ({error})"), text.as_bytes()),
         }
@@ -373,6 +388,12 @@ impl<R> Drop for Reader<R> {
     }
 }
 
+/// Whether a line may be a damaged message or a part of one. A log message may begin with a bracket, too.
+fn is_json_like(text: &[u8]) -> bool {
+    let (is_object, is_list) = (text.starts_with(b"{"), text.starts_with(b"["));
+    (is_object || is_list && message::response_after_text(text).is_none()) && message::from_utf16(text).is_none()
+}
+
 /// Whether a line is a message of its own, and not a part of one over several lines.
 fn is_whole_message(text: &[u8]) -> bool {
     text.starts_with(b"{")
@@ -384,26 +405,12 @@ fn is_whole_message(text: &[u8]) -> bool {
 fn for_library(body: Body<'_>, id: RequestId) -> RxJsonRpcMessage<RoleClient> {
     let error = match body {
         Body::Error(error) => Answer::error_of(&error),
-        Body::Result(result) => match serde_json::from_str::<ServerResult>(result.get()) {
+        Body::Result(result) => match as_written::for_library(&result) {
             Ok(result) => return RxJsonRpcMessage::<RoleClient>::response(result, id),
             Err(error) => rejection::unreadable(format!("could not read the server's response: {error}")),
         },
     };
     RxJsonRpcMessage::<RoleClient>::error(error, Some(id))
-}
-
-/// Reads a request or notification; one without `jsonrpc` is taken, too.
-fn read_typed(text: &str) -> Result<RxJsonRpcMessage<RoleClient>, serde_json::Error> {
-    serde_json::from_str(text).or_else(|error| {
-        let mut value: Value = serde_json::from_str(text)?;
-        match value.as_object_mut() {
-            Some(fields) if fields.get("jsonrpc") != Some(&"2.0".into()) => {
-                fields.insert("jsonrpc".into(), "2.0".into())
-            }
-            _ => return Err(error),
-        };
-        serde_json::from_value(value)
-    })
 }
 
 /// The id of a ping.
@@ -499,7 +506,7 @@ mod tests {
             ("{\"jsonrpc\":\"2.0\",\"id\":ID,\"result\":{\"t\":\"a\tb\"}}", json!("a\tb")),
             (r#"{"jsonrpc":"2.0","id":ID,"result":{"t":NaN}}"#, Value::Null),
             (r#"{"jsonrpc":"2.0","id":ID,"result":{"t":-Infinity}}"#, Value::Null),
-            (r#"{"jsonrpc":"2.0","id":ID,"result":{"t":1e400}}"#, json!(f64::MAX)),
+            (r#"{"jsonrpc":"2.0","id":ID,"result":{"t":1e400}}"#, serde_json::from_str("1e400").unwrap()),
             (r#"{"jsonrpc":"2.0","id":"ID","result":{"t":1}}"#, json!(1)),
             (r#"{"jsonrpc":"2.0","id":ID.0,"result":{"t":1}}"#, json!(1)),
             (r#"{"jsonrpc":"2.0","id":null,"result":{"t":1}}"#, json!(1)),
@@ -509,11 +516,16 @@ mod tests {
             ("{\"jsonrpc\":\"2.0\",\"id\":ID,\"result\":{\"t\":\"a\nb\"}}", json!("a\nb")),
             (r#"{"jsonrpc":"2.0","method":"notifications/x"}{"jsonrpc":"2.0","id":ID,"result":{"t":1}}"#, json!(1)),
             (r#"[{"jsonrpc":"2.0","id":ID,"result":{"t":1}}]"#, json!(1)),
+            (r#"[12:00:00] INFO {x} answered {"jsonrpc":"2.0","id":ID,"result":{"t":1}}"#, json!(1)),
+            (r#"{"jsonrpc":"2.0","id":ID,"method":"tools/call","result":{"t":1}}"#, json!(1)),
             ("\u{feff}{\"jsonrpc\":\"2.0\",\"id\":ID,\"result\":{\"t\":1}}", json!(1)),
         ]
         .into_iter()
         .map(|(text, expected)| (text.as_bytes().to_vec(), expected))
         .collect();
+        // Its id cannot be filled in, and is that of the only request in flight.
+        let wide = r#"{"jsonrpc":"2.0","id":null,"result":{"t":1}}"#.bytes().flat_map(|byte| [byte, 0]).collect();
+        odd.push((wide, json!(1)));
         odd.push((b"{\"jsonrpc\":\"2.0\",\"id\":ID,\"result\":{\"t\":\"caf\xe9\"}}".to_vec(), json!("caf\u{fffd}")));
         odd
     }
@@ -528,6 +540,8 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":ID,"result":{"t":}}"#.to_owned(),
             r#"{"jsonrpc":"2.0","id":ID,"result":{"t":"cut"#.to_owned(),
             r#"{"jsonrpc":"2.0","result":{'t': 1}}"#.to_owned(),
+            "{'jsonrpc': '2.0', 'id': ID, 'result': {'t': 1}}".to_owned(),
+            r#"sent {"jsonrpc":"2.0","id":ID,"result":{"t":}}"#.to_owned(),
             format!(r#"{{"jsonrpc":"2.0","id":ID,"result":{{"t":"{}"}}}}"#, "x".repeat(LONGEST_ANSWER)),
         ]
     }

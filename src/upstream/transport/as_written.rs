@@ -1,0 +1,99 @@
+//! Keeps a server's results as they were written.
+//!
+//! The library's types drop members that they do not know, and round some numbers. A result that they would change passes through
+//! the library as plain JSON.
+
+use std::borrow::Cow;
+
+use rmcp::model::{CustomResult, ServerResult};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::contract::exact_numbers::hold;
+
+/// The only key of a plain result in an event, which the library parses itself.
+const WRAPPER: &str = "mcpproxy/as-written";
+
+/// Reads a result for the library.
+///
+/// # Errors
+/// It is not JSON.
+pub fn for_library(result: &RawValue) -> Result<ServerResult, serde_json::Error> {
+    Ok(match as_written(result)? {
+        Some(plain) => ServerResult::CustomResult(CustomResult::new(plain)),
+        None => serde_json::from_str(result.get())?,
+    })
+}
+
+/// The text of a result for an event. `None` if the result's own text is suitable.
+pub fn for_event(result: &RawValue) -> Option<String> {
+    let plain = as_written(result).ok()??;
+    Some(Value::Object(Map::from_iter([(WRAPPER.to_owned(), plain)])).to_string())
+}
+
+/// The plain result that the library passed on.
+pub fn unwrapped(mut result: Value) -> Value {
+    match result.as_object_mut() {
+        Some(members) if members.len() == 1 => members.shift_remove(WRAPPER).unwrap_or(result),
+        _ => result,
+    }
+}
+
+/// The result of a tool, prompt or resource as JSON, if the library's types would change it.
+fn as_written(result: &RawValue) -> Result<Option<Value>, serde_json::Error> {
+    let typed = serde_json::from_str::<ServerResult>(result.get())?;
+    let has_content = matches!(
+        typed,
+        ServerResult::CallToolResult(_) | ServerResult::GetPromptResult(_) | ServerResult::ReadResourceResult(_)
+    );
+    if !has_content {
+        return Ok(None);
+    }
+    let held = hold(result.get());
+    let plain: Value = serde_json::from_str(&held)?;
+    let differs = matches!(held, Cow::Owned(_)) || serde_json::to_value(&typed)? != plain;
+    Ok(differs.then_some(plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::exact_numbers::restore_text;
+
+    fn raw(text: &str) -> Box<RawValue> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_result_that_the_types_would_change_stays_as_written() {
+        for text in [
+            r#"{"content":[{"type":"text","text":"a","extra":{"n":2.0}}]}"#,
+            r#"{"content":[{"type":"text","text":"a","annotations":{"priority":0.123456789}}]}"#,
+            r#"{"content":[],"vendor":[1.50,1e400,18446744073709551616]}"#,
+            r#"{"structuredContent":{"n":1.0}}"#,
+            r#"{"messages":[],"vendor":1.0}"#,
+            r#"{"contents":[{"uri":"a:b","text":"t","vendor":-0}]}"#,
+        ] {
+            let ServerResult::CustomResult(plain) = for_library(&raw(text)).unwrap() else {
+                panic!("{text}")
+            };
+            assert_eq!(restore_text(&plain.0.to_string()), text);
+            let event = for_event(&raw(text)).unwrap();
+            let ServerResult::CustomResult(wrapped) = serde_json::from_str(&event).unwrap() else {
+                panic!("{event}")
+            };
+            assert_eq!(restore_text(&unwrapped(wrapped.0).to_string()), text);
+        }
+    }
+
+    #[test]
+    fn other_results_have_the_librarys_types() {
+        let result =
+            raw(r#"{"isError":false,"content":[{"type":"text","text":"a"}],"structuredContent":{"n":1e+400}}"#);
+        assert!(matches!(for_library(&result).unwrap(), ServerResult::CallToolResult(_)));
+        assert_eq!(for_event(&result), None);
+        let list = raw(r#"{"tools":[{"name":"a","inputSchema":{"type":"object"},"vendor":1}]}"#);
+        assert!(matches!(for_library(&list).unwrap(), ServerResult::ListToolsResult(_)));
+        assert_eq!(unwrapped(serde_json::json!({"content": []})), serde_json::json!({"content": []}));
+    }
+}

@@ -1,0 +1,203 @@
+"""Arguments and results arrive as they were written, on every route between a client and a server. Run by `scripts/test mcp`."""
+
+import http.server
+import json
+import subprocess
+import sys
+import threading
+import unittest
+
+from test_stays_up import Client
+from world import CORE, World, main
+
+# Numbers that a parser easily changes.
+NUMBERS = ["1.0", "1.50", "0.1000", "1e2", "1e+2", "1E5", "1e400", "-1e-400", "2.5E-7", "-0", "-0.0", "12345678901234567890", "18446744073709551616",
+           "-9223372036854775809", "0.1234567890123456789", "123456789.123456789", "100000000000000000000000", "5e-324"]
+NESTED = '{"n": [%s], "deep": {"a": [{"b": 2.50}]}, "text": "1.0", "big": 9007199254740993}' % ", ".join(NUMBERS)
+SIGNED = NESTED.replace("1e2", "1e+2").replace("1e400", "1e+400").replace("1E5", "1e+5").replace("2.5E-7", "2.5e-7")
+# A result with members and numbers that the protocol does not define.
+RESULT = (
+    '{"content": [{"type": "text", "text": TEXT, "annotations": {"priority": 0.123456789, "x": 1.50}, "extra": {"n": 2.0}},'
+    ' {"type": "resource_link", "uri": "shots://884", "name": "S", "size": 3, "vendor": [1.50]}],'
+    ' "structuredContent": ARGUMENTS, "_meta": {"vendor/cost": 0.10}, "vendor": 1.50, "isError": false}'
+)
+# Answers with the text of its arguments, as it arrived.
+ANSWER = r'''
+import json, re
+
+RESULT = json.loads(%r)
+
+def answer(line):
+    """Returns the response to a message, as text; `None` for a notification."""
+    message = json.loads(line)
+    id, method = message.get("id"), message.get("method")
+    if id is None:
+        return None
+    if method == "tools/call":
+        start = re.search(r'"arguments"\s*:\s*', line).end()
+        depth = 0
+        for end in range(start, len(line)):
+            depth += (line[end] == "{") - (line[end] == "}")
+            if depth == 0:
+                break
+        arguments = line[start : end + 1]
+        result = RESULT.replace("ARGUMENTS", arguments).replace("TEXT", json.dumps(arguments))
+    else:
+        result = json.dumps({
+            "initialize": {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "odd", "version": "1"}},
+            "tools/list": {"tools": [{"name": "echo", "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": True}}]},
+        }.get(method, {}))
+    return '{"jsonrpc":"2.0","id":%%s,"result":%%s}' %% (json.dumps(id), result)
+''' % json.dumps(RESULT)
+STDIO = ANSWER + """
+import sys
+for line in sys.stdin:
+    if text := answer(line):
+        print(text, flush=True)
+"""
+namespace = {}
+exec(ANSWER, namespace)
+
+
+class Number(str):
+    """A number as it was written."""
+
+    def __repr__(self):
+        return f"<{self}>"
+
+
+def read(text):
+    """Parses JSON and keeps numbers as written."""
+    return json.loads(text, parse_int=Number, parse_float=Number)
+
+
+class Raw(Client):
+    """A client that sends and receives text."""
+
+    def raw(self, text):
+        self.connection.request("POST", self.path, body=text, headers=self.headers)
+        answer = self.connection.getresponse().read().decode()
+        events = [line[5:] for line in answer.splitlines() if line.startswith("data:") and line[5:].strip()]
+        return events[-1] if events else answer
+
+
+class Http(http.server.BaseHTTPRequestHandler):
+    """The same server over HTTP, with JSON or an event stream as responses."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.reply(405, "text/plain", b"")
+
+    do_DELETE = do_GET
+
+    def do_POST(self):
+        text = namespace["answer"](self.rfile.read(int(self.headers["Content-Length"])).decode())
+        if text is None:
+            self.reply(202, "text/plain", b"")
+        elif self.path == "/stream":
+            self.reply(200, "text/event-stream", f"data: {text}\n\n".encode())
+        else:
+            self.reply(200, "application/json", text.encode())
+
+    def reply(self, status, kind, body):
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+class Unchanged(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Http)
+        threading.Thread(target=cls.http.serve_forever, daemon=True).start()
+        cls.world = World()
+        script = cls.world.directory / "server.py"
+        script.write_text(STDIO)
+        url = f"http://127.0.0.1:{cls.http.server_port}"
+        servers = [
+            {"name": "stdio", "command": sys.executable, "args": [str(script)]},
+            # Its calls cannot use the fast path, because they may have to wait.
+            {"name": "limited", "command": sys.executable, "args": [str(script)], "max_concurrent_requests": 1},
+            {"name": "json", "url": f"{url}/json"},
+            {"name": "stream", "url": f"{url}/stream"},
+        ]
+        cls.servers = [server["name"] for server in servers]
+        cls.world.write_config({"mcpServers": [{**server, "enabled": True} for server in servers]})
+        cls.world.start_core()
+        for name in cls.servers:
+            cls.world.wait_connected(name)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.world.end()
+        cls.http.shutdown()
+        cls.http.server_close()
+
+    def check(self, route, text, given=NESTED):
+        """Checks the text of a JSON-RPC response."""
+        with self.subTest(route=route):
+            expected = read(given)
+            result = read(text)["result"]
+            self.assertEqual(read(result["content"][0]["text"]), expected, "the arguments")
+            sent = read(RESULT.replace("ARGUMENTS", given).replace("TEXT", json.dumps(result["content"][0]["text"])))
+            result.pop("resultType", None)
+            self.assertEqual(result, sent, "the result")
+
+    def calls(self, server, arguments=NESTED):
+        """Yields the path of each endpoint, and the parameters of a call there."""
+        escaped = json.dumps(arguments)
+        yield "/mcp", '{"name": "call_tool_read", "arguments": {"name": "%s:echo", "args": %s}}' % (server, arguments)
+        yield "/mcp", '{"name": "call_tool_read", "arguments": {"name": "%s:echo", "args_json": %s}}' % (server, escaped)
+        yield "/mcp/all", '{"name": "%s__echo", "arguments": %s}' % (server, arguments)
+        yield f"/mcp/all/{server}", '{"name": "echo", "arguments": %s}' % arguments
+
+    def test_http(self):
+        """numbers and unknown members pass unchanged over HTTP, on the fast path and through the library, in the first call and later"""
+        for server in self.servers:
+            for path, params in self.calls(server):
+                client = Raw(self.world.port, path)
+                for call in range(2):
+                    body = '{"jsonrpc": "2.0", "id": %d, "method": "tools/call", "params": %s}' % (call + 5, params)
+                    self.check((server, path, call), client.raw(body))
+
+    def test_stdio(self):
+        """numbers and unknown members pass unchanged through `mcpproxy stdio`"""
+        pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
+        bridge = subprocess.Popen([CORE, "stdio"], env=self.world.environment(), text=True, **pipes)
+        try:
+            def ask(text, id):
+                print(text, file=bridge.stdin, flush=True)
+                while True:
+                    line = bridge.stdout.readline()
+                    if id is None or json.loads(line).get("id") == id:
+                        return line
+            hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
+            ask(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}), 1)
+            print('{"jsonrpc": "2.0", "method": "notifications/initialized"}', file=bridge.stdin, flush=True)
+            number = 10
+            for server in self.servers:
+                for path, params in self.calls(server):
+                    if path == "/mcp":
+                        number += 1
+                        self.check((server, "bridge"), ask('{"jsonrpc": "2.0", "id": %d, "method": "tools/call", "params": %s}' % (number, params), number))
+        finally:
+            bridge.stdin.close()
+            bridge.wait(10)
+            bridge.stdout.close()
+            bridge.stderr.close()
+
+    def test_rest(self):
+        """numbers and unknown members pass unchanged through `mcpproxy call`, except that exponents get a sign"""
+        for server in self.servers:
+            called = self.world.run(CORE, "call", "tool-read", "-t", f"{server}:echo", "-j", SIGNED, "-o", "json")
+            self.check((server, "call"), '{"result": %s}' % called.stdout, SIGNED)
+
+
+if __name__ == "__main__":
+    main()
