@@ -92,9 +92,6 @@ const IN_EFFECT_FOR_SERVER: &[&str] = &[
     "changed_by",
     "created",
     "updated",
-    // Who added the entry and who changed it last, which MCPProxy writes.
-    "added_by",
-    "changed_by",
     "source_registry_id",
     "source_registry_provenance",
 ];
