@@ -16,7 +16,11 @@ fn every_line_of_the_threat_model_names_a_test_that_is_there() {
         let text = std::fs::read_to_string(project.join(file)).unwrap_or_else(|_| panic!("{line}: no `{file}`"));
         // `…` stands for the rest of a long name.
         let (name, end) = test.strip_suffix('…').map_or((test, "("), |beginning| (beginning, ""));
-        let kinds = [format!("def {name}{end}"), format!("fn {name}{end}"), format!("check(\"{name}")];
+        let kinds = [
+            format!("def {name}{end}"),
+            format!("fn {name}{end}"),
+            format!("check(\"{name}"),
+        ];
         assert!(kinds.iter().any(|kind| text.contains(kind)), "{line}: no `{test}`");
     }
 }

@@ -227,13 +227,4 @@ mod tests {
             assert!(known(IN_EFFECT_FOR_SERVER, key), "mcpServers: {key}");
         }
     }
-
-    #[test]
-    fn the_origin_that_this_core_notes_is_not_reported() {
-        let document = serde_json::json!({"mcpServers": [
-            {"name": "a", "command": "x", "added_by": "command line", "changed_by": "model in c", "unheard_of": 1},
-        ]});
-        let keys: Vec<String> = unused(&document).into_iter().map(|one| one.key).collect();
-        assert_eq!(keys, ["mcpServers.a.unheard_of"]);
-    }
 }
