@@ -51,7 +51,7 @@ TOOLS = {
     ],
 }
 CONTENT = {
-    "annotations": {"content": [{"type": "text", "text": "plain", "annotations": {"audience": ["system"], "priority": 0.123456789}}]},
+    "annotations": {"content": [{"type": "text", "text": "plain", "annotations": {"audience": ["user"], "priority": 0.123456789, "vendor": 1.50}}]},
     "link": {"content": [{"type": "resource_link", "uri": "shots://884", "name": "S"}]},
     "numbers": {"content": [{"type": "text", "text": "plain"}], "structuredContent": {"n": [1.50, 2**64]}},
     "members": {"content": [{"type": "text", "text": "plain", "vendor": 1, "_meta": {"a": 1}}], "vendor": {"a": 1}},
