@@ -12,8 +12,10 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/mcp"))
 import mcp  # noqa: E402
+from test_registry import Registry  # noqa: E402
 from world import CORE, SERVER, World, wait_for  # noqa: E402
 
+PACKAGE = "@modelcontextprotocol/server-everything"
 # Files of three AI clients; the servers are split among them.
 CLIENTS = {".claude.json": 4, ".cursor/mcp.json": 3, ".gemini/settings.json": 3}
 
@@ -56,11 +58,11 @@ class Way:
         print(f"| {name} | {len(self.commands)} | {words} | {seconds:.1f} s |", flush=True)
 
 
-def world():
+def world(config=None):
     made = World()
     made.variables["XDG_CONFIG_HOME"] = str(made.directory / ".config")
     # The port of a test, so that several can run at the same time; a user has the default one.
-    made.write_config({"mcpServers": []})
+    made.write_config({"mcpServers": [], **(config or {})})
     return made
 
 
@@ -92,6 +94,27 @@ def without_servers():
         way.row("No servers; one AI client", way.call("everything"))
 
 
+def from_a_registry():
+    """Finds the official test server in a registry on loopback, and runs it with npx, whose cache has it already."""
+    version = json.loads((SERVER.parents[2] / "package.json").read_text())["dependencies"][PACKAGE]
+    package = {"registryType": "npm", "identifier": PACKAGE, "version": version, "transport": {"type": "stdio"}}
+    record = {"name": "io.modelcontextprotocol/everything", "description": "Every feature of MCP", "version": version, "packages": [package]}
+    registry = Registry()
+    registry.records[record["name"]] = record
+    source = {"id": "test", "name": "Test", "url": registry.url, "protocol": "modelcontextprotocol/registry"}
+    with world({"registries": [source]}) as made:
+        (made.directory / ".cursor").mkdir()
+        warmed = made.run("npx", "-y", f"--package={PACKAGE}@{version}", "--", "node", "-e", "0", seconds=180)
+        if warmed.returncode:
+            sys.exit(f"could not fill the cache of npx: {warmed.stderr}")
+        way = Way(made)
+        way.serve()
+        way.run("add", "everything")
+        way.run("setup", "--yes")
+        way.row("A server from a registry; one AI client", way.call("everything"))
+    registry.stop()
+
+
 def ten_servers():
     with world() as made:
         before = with_servers(made)
@@ -119,5 +142,6 @@ def import_alone():
 
 print("| From nothing to the first call | commands | words | time |\n|---|---|---|---|")
 without_servers()
+from_a_registry()
 ten_servers()
 import_alone()

@@ -55,6 +55,14 @@ fn common_requests_are_found_in_eleven_other_languages() {
 }
 
 #[test]
+fn hard_requests_find_a_right_tool_among_the_first_five() {
+    let set = Set::of("hard", "livemcpbench").unwrap();
+    let quality = measure(&set.queries, &ToolIndex::new(set.tools));
+    let reached = mean(&quality, |q| f64::from(u8::from(q.rank >= 0.2)));
+    assert!(reached >= 0.93, "{reached:.3} of the requests");
+}
+
+#[test]
 fn mistyped_and_joined_words_are_understood() {
     let set = Set::read("golden45").unwrap();
     let index = ToolIndex::new(set.tools);

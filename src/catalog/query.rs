@@ -45,11 +45,14 @@ const LONGEST_CORRECTED: usize = 16;
 const FOREIGN_TENTHS: usize = 4;
 
 /// Returns the words of a query in order, each stem once.
-pub fn parse(query: &str, words: &Words) -> Vec<QueryWord> {
+///
+/// If no tool contains a word of it (`is_unknown`), one word of the translation list is enough for a foreign language:
+/// `Wetter in Berlin`.
+pub fn parse(query: &str, words: &Words, is_unknown: bool) -> Vec<QueryWord> {
     let pieces = pieces(query);
     let latin = || pieces.iter().filter(|piece| piece.kind == WordKind::Word && piece.is_latin());
     let translated = latin().filter(|piece| !translations::of(piece.text).is_empty()).count();
-    let is_foreign = translated > 0 && translated * 10 >= latin().count() * FOREIGN_TENTHS;
+    let is_foreign = translated > 0 && (is_unknown || translated * 10 >= latin().count() * FOREIGN_TENTHS);
     let mut found = Found {
         words,
         list: Vec::new(),
@@ -235,7 +238,7 @@ mod tests {
     use super::*;
 
     fn words(query: &str) -> Vec<(String, WordKind)> {
-        parse(query, &Words::english()).into_iter().map(|word| (word.word, word.kind)).collect()
+        parse(query, &Words::english(), false).into_iter().map(|word| (word.word, word.kind)).collect()
     }
 
     fn of_kind(query: &str, kind: WordKind) -> Vec<String> {
@@ -260,7 +263,7 @@ mod tests {
     fn identifiers_are_split_and_each_word_is_searched_once() {
         assert_eq!(of_kind("createIssue create_issue issues", WordKind::Word), ["create", "issue"]);
         let correctable = |query: &str| -> Vec<bool> {
-            parse(query, &Words::english()).into_iter().map(|word| word.correctable).collect()
+            parse(query, &Words::english(), false).into_iter().map(|word| word.correctable).collect()
         };
         assert_eq!(correctable("Creat isue"), [true, true]);
         assert_eq!(correctable("weather forecast for the city of Romme"), [true, true, true, false]);
@@ -273,6 +276,9 @@ mod tests {
         assert_eq!(translated("lösche die Datei"), ["delete", "file"]);
         assert_eq!(translated("读取文件"), ["read", "file"]);
         assert_eq!(translated("удалить файл"), ["delete", "file"]);
+        assert!(translated("Wetter in Berlin").is_empty(), "one word of three may be a name");
+        let unknown = parse("Wetter in Berlin", &Words::english(), true);
+        assert!(unknown.iter().any(|word| word.word == "weather"), "{unknown:?}");
         assert!(translated("search the files").is_empty());
         assert!(translated("read a document about pasta, images and notes").is_empty());
     }

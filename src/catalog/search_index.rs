@@ -283,15 +283,19 @@ impl ToolIndex {
 
     /// Splits a query into words. An unknown compound of two known words is replaced by those words.
     fn parse(&self, query: &str) -> Vec<QueryWord> {
+        let is_known = |word: &QueryWord| self.terms.id(&word.term).is_some() || !synonyms::of(&word.term).is_empty();
+        let mut parsed = query::parse(query, &self.words, false);
+        if !parsed.iter().any(is_known) {
+            parsed = query::parse(query, &self.words, true);
+        }
         let mut words = Vec::new();
-        for word in query::parse(query, &self.words) {
-            let is_known = self.terms.id(&word.term).is_some() || !synonyms::of(&word.term).is_empty();
+        for word in parsed {
             // `Some(None)` stands for a known word that is not searched for, such as `the`.
             let known = |part: &str| match self.words.term(part).filter(|_| !self.words.is_filler(part)) {
                 Some(term) => self.terms.id(&term).map(|_| Some((part.to_owned(), term))),
                 None => Some(None),
             };
-            let parts = if is_known { None } else { spelling::split_joined(&word.word, known) };
+            let parts = if is_known(&word) { None } else { spelling::split_joined(&word.word, known) };
             match parts {
                 Some((one, other)) => words.extend([one, other].into_iter().flatten().map(|(part, term)| QueryWord {
                     word: part,
@@ -483,6 +487,14 @@ mod tests {
         assert_eq!(mistyped.words[0].by, Some(("list".to_owned(), Relation::Spelling)));
         assert_eq!(index.explain("zebra", "git", "list_files").unwrap().rank, None);
         assert_eq!(index.explain("list", "git", "nothing"), None);
+    }
+
+    #[test]
+    fn a_foreign_request_with_a_name_is_understood() {
+        let index = ToolIndex::of(&[server("sky", tools(&[("get_forecast", "Weather for a city")]))]);
+        for query in ["Wetter in Berlin", "météo à Lyon", "cuaca di Jakarta"] {
+            assert_eq!(index.search(query, 1).len(), 1, "{query}");
+        }
     }
 
     #[test]

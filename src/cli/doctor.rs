@@ -10,7 +10,7 @@ use crate::cli::output::{print, report, rows};
 use crate::cli::server_path::server_path;
 use crate::client::{CallError, Client, go_core};
 use crate::contract::api::{
-    Diagnostic, Diagnostics, FixRequest, FixResult, FixStep, FixStepKind, ServerDiagnostics, Servers, Waiting,
+    Diagnostic, Diagnostics, FixMode, FixRequest, FixResult, FixStep, FixStepKind, ServerDiagnostics, Servers, Waiting,
 };
 use crate::contract::names;
 use crate::diagnostics::catalog::{Entry, Fixer};
@@ -179,7 +179,7 @@ async fn fix(context: &Context, link: &CoreLink, options: &FixArguments) -> Resu
         server: options.server.clone(),
         code: entry.code.name().to_owned(),
         fixer_key: fixer.key().to_owned(),
-        mode: Some(if execute { "execute" } else { "dry_run" }.to_owned()),
+        mode: Some(if execute { FixMode::Execute } else { FixMode::DryRun }),
     };
     let body = serde_json::to_value(&request).unwrap_or_default();
     let sent = client.post::<FixResult>("/api/v1/diagnostics/fix", Some(&body)).await;

@@ -35,9 +35,10 @@ pub enum RegistryCommand {
     List,
     /// Search another registry, too
     AddSource {
-        /// Short name of the registry (default: the host of the URL)
-        #[arg(value_names = ["NAME", "URL"], num_args = 1..=2, required = true)]
-        name_and_url: Vec<String>,
+        /// Short name of the registry; without it, the host of the URL
+        name: String,
+        /// URL of the registry
+        url: Option<String>,
     },
     /// Do not search a registry any more
     RemoveSource {
@@ -64,7 +65,7 @@ pub async fn run(context: &Context, link: &CoreLink, command: RegistryCommand) -
         RegistryCommand::Search(options) => search(context, &options).await,
         RegistryCommand::Show { name, registry } => show(context, &name, registry.as_deref()).await,
         RegistryCommand::List => list(context),
-        RegistryCommand::AddSource { name_and_url } => add_source(context, link, &name_and_url).await,
+        RegistryCommand::AddSource { name, url } => add_source(context, link, &name, url.as_deref()).await,
         RegistryCommand::RemoveSource { name } => remove_source(context, link, &name).await,
     }
 }
@@ -196,11 +197,10 @@ fn list(context: &Context) -> Result<(), CliError> {
     })
 }
 
-async fn add_source(context: &Context, link: &CoreLink, words: &[String]) -> Result<(), CliError> {
-    let (id, url) = match words {
-        [id, url] => (id.clone(), url.as_str()),
-        [url] => (id_of_url(url), url.as_str()),
-        _ => return Err(CliError::usage("INVALID_INPUT", "expected NAME and URL")),
+async fn add_source(context: &Context, link: &CoreLink, name: &str, url: Option<&str>) -> Result<(), CliError> {
+    let (id, url) = match url {
+        Some(url) => (name.to_owned(), url),
+        None => (id_of_url(name), name),
     };
     let entry = check_source(&id, None, url).map_err(|sentence| CliError::usage("INVALID_INPUT", sentence))?;
     let exists = || CliError::new("INVALID_INPUT", format!("a registry named `{id}` already exists"));

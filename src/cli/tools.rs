@@ -44,7 +44,7 @@ pub async fn run(context: &Context, link: &CoreLink, command: ToolsCommand) -> R
             }
             print(context.format, &found.results, |found| {
                 let row =
-                    |found: &FoundTool| vec![name(found), found.call_with.clone(), start(&found.tool.description)];
+                    |found: &FoundTool| vec![name(found), found.call_with.to_string(), start(&found.tool.description)];
                 rows(&["NAME", "CALL WITH", "DESCRIPTION"], found.iter().map(row).collect(), "No matching tools.")
             })
         }

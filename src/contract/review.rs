@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::contract::isolation::{IsolationFacts, VariableFact};
 use crate::contract::scan::Finding;
-use crate::contract::words::ApprovalStatus;
+use crate::contract::words::{ApprovalStatus, AutomaticApproval};
 
 /// `data` of `GET /api/v1/servers/{name}/review`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -121,10 +121,9 @@ pub struct ReviewTool {
     pub changes: Vec<String>,
     /// Findings of the scanner, the most severe first.
     pub findings: Vec<Finding>,
-    /// `scan` if this definition was approved automatically, because the scanner found nothing and `trust_mode` allows
-    /// it.
+    /// Only if this definition was approved automatically.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub approved_by: Option<String>,
+    pub approved_by: Option<AutomaticApproval>,
 }
 
 /// A danger that the user must confirm separately.

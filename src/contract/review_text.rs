@@ -9,7 +9,7 @@ use crate::contract::line_difference::{self, difference};
 use crate::contract::review::{Confirmation, Review, ReviewChange, ReviewOffer, ReviewTool, ReviewValue};
 use crate::contract::scan::{Finding, Severity};
 use crate::contract::visible_text::one_line;
-use crate::contract::words::ApprovalStatus;
+use crate::contract::words::{ApprovalStatus, IsolationOutcome, VariableSource};
 
 /// A longer value of a definition takes several lines.
 const SHORT: usize = 240;
@@ -235,13 +235,12 @@ pub fn entry_lines(review: &Review) -> Vec<ReviewLine> {
     review.headers.iter().for_each(|value| line(Mark::Plain, "Header", &pair(value)));
     review.other.iter().for_each(|(key, value)| line(Mark::Plain, key, &value.to_string()));
     if let Some(isolation) = &review.isolation {
-        let unprotected = matches!(isolation.effective.as_str(), "none" | "refused");
+        let unprotected = matches!(isolation.effective, IsolationOutcome::None | IsolationOutcome::Refused);
         let mark = if unprotected { Mark::Warning } else { Mark::Plain };
-        let network = if isolation.effective == "remote" { "" } else { &isolation.network };
         line(mark, "Isolation", &format!("{}: {}", isolation.effective, isolation.summary));
         isolation.note.iter().for_each(|note| line(mark, "", note));
-        if !network.is_empty() {
-            line(Mark::Plain, "Network", network);
+        if isolation.effective != IsolationOutcome::Remote {
+            line(Mark::Plain, "Network", isolation.network.word());
         }
     }
     variables(&review.variables).iter().for_each(|text| line(Mark::Plain, "Receives", text));
@@ -264,25 +263,27 @@ pub fn entry_lines(review: &Review) -> Vec<ReviewLine> {
 /// Describes the environment variables from outside of the entry, by origin.
 fn variables(all: &[VariableFact]) -> Vec<String> {
     let sources = [
-        ("inherited", "because the entry names them"),
-        ("settings", "because your settings name them"),
-        ("allow_list", "as every server"),
+        (VariableSource::Inherited, "because the entry names them"),
+        (VariableSource::Settings, "because your settings name them"),
+        (VariableSource::AllowList, "as every server"),
     ];
-    let names = |source: &str| {
-        let names = all.iter().filter(|fact| fact.source == source).map(|fact| fact.name.as_str());
+    let names = |source: &VariableSource| {
+        let names = all.iter().filter(|fact| fact.source == *source).map(|fact| fact.name.as_str());
         names.collect::<Vec<_>>().join(", ")
     };
-    let known = |source: &str| source == "entry" || sources.iter().any(|(known, _)| *known == source);
-    let other = all.iter().filter(|fact| !known(&fact.source)).map(|fact| format!("{} ({})", fact.name, fact.source));
+    let other = all.iter().filter_map(|fact| match &fact.source {
+        VariableSource::Unknown(source) => Some(format!("{} ({source})", fact.name)),
+        _ => None,
+    });
     let listed = sources.iter().map(|(source, why)| (names(source), why)).filter(|(names, _)| !names.is_empty());
     listed.map(|(names, why)| format!("{names} of your session, {why}")).chain(other).collect()
 }
 
 /// Describes a tool: its complete definition, and the differences from the approved one.
 pub fn tool_lines(tool: &ReviewTool) -> Vec<ReviewLine> {
-    let state = match (tool.disabled, tool.approved_by.as_deref()) {
+    let state = match (tool.disabled, &tool.approved_by) {
         (true, _) => "off".to_owned(),
-        (false, Some(who)) => format!("{} by {}", tool.approval, one_line(who)),
+        (false, Some(who)) => format!("{} by {}", tool.approval, one_line(who.word())),
         (false, None) => tool.approval.to_string(),
     };
     let changed = match tool.changes.as_slice() {
@@ -405,6 +406,7 @@ mod tests {
     use super::*;
     use crate::contract::isolation::IsolationFacts;
     use crate::contract::review::ReviewWarning;
+    use crate::contract::words::{IsolationMode, NetworkAccess};
 
     fn review() -> Review {
         let tool = |name: &str, approval: &str| ReviewTool {
@@ -465,15 +467,15 @@ mod tests {
     fn everything_is_shown_in_full() {
         let mut review = review();
         review.isolation = Some(IsolationFacts {
-            configured: "auto".to_owned(),
-            effective: "none".to_owned(),
+            configured: IsolationMode::Auto,
+            effective: IsolationOutcome::None,
             note: Some("no sandbox here".to_owned()),
-            network: "on".to_owned(),
+            network: NetworkAccess::On,
             summary: "Runs without isolation.".to_owned(),
         });
         let fact = |name: &str, source: &str| VariableFact {
             name: name.to_owned(),
-            source: source.to_owned(),
+            source: source.into(),
             references: Vec::new(),
             changes_code: false,
         };

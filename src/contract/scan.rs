@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::contract::words::ScannedState;
+
 /// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -34,8 +36,7 @@ pub struct Finding {
 pub struct ScannedTool {
     pub server: String,
     pub tool: String,
-    /// `approved`, `pending` or `disabled`.
-    pub state: String,
+    pub state: ScannedState,
     /// The findings, the most severe first.
     pub findings: Vec<Finding>,
 }

@@ -17,7 +17,7 @@ macro_rules! words {
         }
 
         impl $name {
-            /// Every value that this version writes.
+            /// Every known value.
             pub const WORDS: &'static [&'static str] = &[$($word),+];
 
             /// Returns the value in JSON.
@@ -231,6 +231,96 @@ words! {
         RetrieveTools = "retrieve_tools",
         Direct = "direct",
         CodeExecution = "code_execution",
+    }
+
+    /// Whether an AI client uses its session.
+    SessionStatus {
+        Active = "active",
+        Closed = "closed",
+    }
+
+    /// The target of a reference in a server's entry.
+    ReferenceKind {
+        /// A secret in the keychain.
+        Keyring = "keyring",
+        /// An environment variable.
+        Env = "env",
+    }
+
+    /// Whether a fix is described or done.
+    FixMode {
+        DryRun = "dry_run",
+        Execute = "execute",
+    }
+
+    /// An operating system, in the Go core's words.
+    OperatingSystem {
+        Linux = "linux",
+        MacOs = "darwin",
+        Windows = "windows",
+        Other = "other",
+    }
+
+    /// The isolation that a server's entry asks for.
+    IsolationMode {
+        Auto = "auto",
+        Sandbox = "sandbox",
+        SandboxOrNone = "sandbox_or_none",
+        Docker = "docker",
+        None = "none",
+    }
+
+    /// How a server is isolated on this machine.
+    IsolationOutcome {
+        None = "none",
+        Sandbox = "sandbox",
+        Docker = "docker",
+        /// Its command starts a container itself.
+        OwnContainer = "own_container",
+        /// It runs on another machine.
+        Remote = "remote",
+        /// It does not start, because its isolation cannot be enforced.
+        Refused = "refused",
+    }
+
+    /// The network that a server reaches.
+    NetworkAccess {
+        On = "on",
+        /// This computer only.
+        Loopback = "loopback",
+        Off = "off",
+    }
+
+    /// Why a server receives an environment variable.
+    VariableSource {
+        /// Every server receives it.
+        AllowList = "allow_list",
+        /// The entry names it.
+        Inherited = "inherited",
+        /// The settings name it.
+        Settings = "settings",
+        /// The entry contains its value.
+        Entry = "entry",
+    }
+
+    /// Whether a scanned tool may be used.
+    ScannedState {
+        Approved = "approved",
+        Pending = "pending",
+        Disabled = "disabled",
+    }
+
+    /// The origin of an automatic approval of a tool.
+    AutomaticApproval {
+        /// The scanner found nothing, and `trust_mode` allows it.
+        Scan = "scan",
+    }
+
+    /// The call tool that a client should use.
+    CallTool {
+        Read = "call_tool_read",
+        Write = "call_tool_write",
+        Destructive = "call_tool_destructive",
     }
 
     /// Why a list of servers is sent.

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::contract::review::Review;
 use crate::contract::scan::{ScanReport, ScannedTool};
+use crate::contract::words::ScannedState;
 use crate::scan::{NeighbourTool, Neighbours, scan_tool};
 use crate::upstream::snapshot::Snapshot;
 
@@ -31,7 +32,7 @@ pub fn scan_tools(servers: &[Snapshot], only: Option<&str>) -> ScanReport {
                 report.tools.push(ScannedTool {
                     server: name.clone(),
                     tool: tool.text("name").to_owned(),
-                    state: tool.state.to_owned(),
+                    state: tool.state.clone(),
                     findings,
                 });
             }
@@ -72,11 +73,11 @@ pub fn add_findings(review: &mut Review, servers: &[Snapshot]) {
 /// A tool with its server's definition.
 struct Known {
     definition: Value,
-    state: &'static str,
+    state: ScannedState,
 }
 
 impl Known {
-    fn of(tool: &impl Serialize, state: &'static str) -> Known {
+    fn of(tool: &impl Serialize, state: ScannedState) -> Known {
         Known {
             definition: serde_json::to_value(tool).unwrap_or_default(),
             state,
@@ -89,9 +90,9 @@ impl Known {
 }
 
 fn tools_of(server: &Snapshot) -> Vec<Known> {
-    let approved = server.tools().iter().map(|tool| Known::of(tool, "approved"));
-    let pending = server.pending_tools().iter().map(|pending| Known::of(&pending.tool, "pending"));
-    let off = server.off.approved.iter().map(|tool| Known::of(tool, "disabled"));
-    let off_pending = server.off.pending.iter().map(|pending| Known::of(&pending.tool, "disabled"));
+    let approved = server.tools().iter().map(|tool| Known::of(tool, ScannedState::Approved));
+    let pending = server.pending_tools().iter().map(|pending| Known::of(&pending.tool, ScannedState::Pending));
+    let off = server.off.approved.iter().map(|tool| Known::of(tool, ScannedState::Disabled));
+    let off_pending = server.off.pending.iter().map(|pending| Known::of(&pending.tool, ScannedState::Disabled));
     approved.chain(pending).chain(off).chain(off_pending).collect()
 }

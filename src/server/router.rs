@@ -105,3 +105,39 @@ async fn count(State(in_flight): State<TaskTracker>, request: Request, next: Nex
         }))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::any;
+    use futures_util::stream;
+    use tower_service::Service as _;
+
+    use super::*;
+
+    /// Sends a request to a route whose response is a stream.
+    async fn answer(in_flight: &TaskTracker, method: Method, mcp_method: &str) -> Response {
+        let streamed = || async { Body::from_stream(stream::iter([Ok::<_, std::io::Error>("x")])) };
+        let counted = from_fn_with_state(in_flight.clone(), count);
+        let mut router = Router::new().route("/", any(streamed)).layer(counted);
+        let request = Request::builder().method(method).uri("/").header("mcp-method", mcp_method);
+        router.call(request.body(Body::empty()).unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_request_is_in_flight_until_its_response_has_been_read() {
+        let in_flight = TaskTracker::new();
+        let called = answer(&in_flight, Method::POST, "tools/call").await;
+        assert_eq!(in_flight.len(), 1);
+        called.into_body().collect().await.unwrap();
+        assert_eq!(in_flight.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_listens_until_the_core_stops_is_not_in_flight() {
+        let in_flight = TaskTracker::new();
+        let listening = answer(&in_flight, Method::POST, "subscriptions/listen").await;
+        let stream = answer(&in_flight, Method::GET, "").await;
+        assert_eq!(in_flight.len(), 0);
+        drop((listening, stream));
+    }
+}

@@ -92,9 +92,6 @@ const IN_EFFECT_FOR_SERVER: &[&str] = &[
     "changed_by",
     "created",
     "updated",
-    // Who added the entry and who changed it last, which MCPProxy writes.
-    "added_by",
-    "changed_by",
     "source_registry_id",
     "source_registry_provenance",
 ];
@@ -229,14 +226,5 @@ mod tests {
         for key in schema["definitions"]["ServerConfig"]["properties"].as_object().unwrap().keys() {
             assert!(known(IN_EFFECT_FOR_SERVER, key), "mcpServers: {key}");
         }
-    }
-
-    #[test]
-    fn the_origin_that_this_core_notes_is_not_reported() {
-        let document = serde_json::json!({"mcpServers": [
-            {"name": "a", "command": "x", "added_by": "command line", "changed_by": "model in c", "unheard_of": 1},
-        ]});
-        let keys: Vec<String> = unused(&document).into_iter().map(|one| one.key).collect();
-        assert_eq!(keys, ["mcpServers.a.unheard_of"]);
     }
 }

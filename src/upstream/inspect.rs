@@ -9,6 +9,7 @@ use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use crate::config::isolation::{Isolation, Mode, Network};
 use crate::config::{Protocol, ServerConfig, references};
 use crate::contract::failure::FailureKind;
+use crate::contract::words::IsolationOutcome;
 use crate::upstream::approvals::PendingTool;
 use crate::upstream::connect::connect;
 use crate::upstream::connect_error::ConnectError;
@@ -109,7 +110,7 @@ impl UpstreamPool {
         let directory = self.isolator().inspection_directory();
         let strict = Arc::new(strict(config, directory.path())?);
         let (isolation, _) = self.isolator().facts(&strict).await;
-        if !matches!(isolation.effective.as_str(), "sandbox" | "docker") {
+        if !matches!(isolation.effective, IsolationOutcome::Sandbox | IsolationOutcome::Docker) {
             let why = isolation.note.unwrap_or(isolation.summary);
             return Err(InspectError::NoIsolation(name.to_owned(), why));
         }

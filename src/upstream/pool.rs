@@ -496,6 +496,7 @@ mod tests {
     use rmcp::model::JsonObject;
 
     use super::*;
+    use crate::upstream::snapshot::DisabledTools;
 
     /// A server that answers every request without an id, and whose tool `echo` returns a text.
     const SERVER: &str = r#"
@@ -560,6 +561,32 @@ done
         assert!(matches!(pool.tool("a", "echo"), Err(CallError::Disabled(_))));
         pool.apply(&[]).await;
         assert!(matches!(pool.tool("a", "echo"), Err(CallError::UnknownServer { .. })));
+    }
+
+    #[tokio::test]
+    async fn an_approval_covers_exactly_the_definitions_that_were_shown() {
+        let directory = tempfile::tempdir().unwrap();
+        let pool = pool(directory.path());
+        let server = Upstream::awaited(shell("a", SERVER));
+        let new = PendingTool::new(Tool::new("new", "Says hello", JsonObject::new()));
+        let hash = new.fingerprint.hash("new");
+        let off = Tool::new("off", "", JsonObject::new());
+        server.state.send_modify(|state| {
+            state.take_tools(Vec::new(), vec![new]);
+            state.off = Arc::new(DisabledTools {
+                approved: vec![off],
+                pending: Vec::new(),
+            });
+        });
+        write(&pool.servers).insert("a".to_owned(), server);
+        let approve = |name: &str, hash: &str| pool.approve_exactly("a", &BTreeMap::from([(name.into(), hash.into())]));
+        assert!(matches!(approve("new", "another definition"), Err(ApproveError::Changed { .. })));
+        assert!(matches!(approve("gone", &hash), Err(ApproveError::Changed { .. })));
+        assert!(matches!(pool.approve("a", Some(&["gone".to_owned()])), Err(ApproveError::UnknownTool { .. })));
+        assert!(matches!(pool.tool("a", "new"), Err(CallError::PendingTool { changed: false, .. })));
+        assert!(matches!(pool.tool("a", "off"), Err(CallError::SwitchedOff { .. })));
+        assert_eq!(approve("new", &hash).unwrap(), ["new"]);
+        assert!(pool.tool("a", "new").is_ok());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -54,7 +54,7 @@ impl Snapshot {
             let waited = now.saturating_duration_since(self.attempt.as_ref()?.since);
             crate::os::clock::now().checked_sub(waited).ok()
         };
-        self.failed_at.or_else(started).unwrap_or_else(jiff::Timestamp::now)
+        self.failed_at.or_else(started).unwrap_or_else(crate::os::clock::now)
     }
 }
 

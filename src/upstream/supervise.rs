@@ -420,6 +420,7 @@ mod tests {
 
     use super::*;
     use crate::config::Protocol;
+    use crate::telemetry::payload::OauthProvider;
     use crate::upstream::approvals::Approvals;
     use crate::upstream::isolation::Isolator;
     use crate::upstream::oauth::token_store::TokenStore;
@@ -639,7 +640,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_server_that_requires_sign_in_is_not_tried_again_by_itself() {
         let supervised = Supervised::begin([ConnectError::SignIn(None)]);
-        supervised.until(|state| state.phase == Phase::SignInNeeded(None)).await;
+        supervised.state.send_modify(|state| state.sign_in.provider = Some(OauthProvider::Generic));
+        let waiting = supervised.until(|state| state.phase == Phase::SignInNeeded(None)).await;
+        assert!(waiting.sign_in.expired && waiting.failed_at.is_some());
         tokio::time::sleep(Duration::from_secs(24 * 3600)).await;
         assert_eq!(supervised.server.attempts(), [0]);
         supervised.restart.notify_one();

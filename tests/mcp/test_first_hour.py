@@ -3,10 +3,12 @@
 Run by `scripts/test mcp`.
 """
 
+import http.client
 import json
 import os
 import pathlib
 import pty
+import re
 import select
 import shutil
 import socket
@@ -14,6 +16,7 @@ import subprocess
 import sys
 import time
 import unittest
+import urllib.parse
 
 from test_doctor import HANGING
 from world import CORE, World, main, wait_for
@@ -201,6 +204,39 @@ class FirstHour(unittest.TestCase):
         self.assertEqual(failed.returncode, 1, failed.stderr)
         self.assertIn("Cursor's entry", failed.stderr)
         self.assertIn("does not work", failed.stderr)
+
+    def test_setup_page(self):
+        """the web UI guides through the same steps: each can be skipped, other pages lead back, and a test call ends it"""
+        cursor = self.world.directory / ".cursor/mcp.json"
+        cursor.parent.mkdir()
+        cursor.write_text('{"mcpServers": {"a": {"command": "true"}}}')
+        self.world.variables["XDG_CONFIG_HOME"] = str(self.world.directory / ".config")
+        self.world.write_config({"mcpServers": []})
+        self.world.start_core()
+        ticket = urllib.parse.urlsplit(json.loads(self.world.run(CORE, "ui", "--print", "--json").stdout)["url"])
+        own = f"127.0.0.1:{self.world.port}"
+
+        def request(method, path, body=None, **headers):
+            connection = http.client.HTTPConnection(own, timeout=60)
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            return answer, answer.read().decode()
+
+        opened, _ = request("GET", f"{ticket.path}?{ticket.query}&to=%2Fui%2Fsetup")
+        self.assertEqual(opened.headers["Location"], "/ui/setup")
+        headers = {"Cookie": opened.headers["Set-Cookie"].split(";")[0], "Origin": f"http://{own}"}
+        page = lambda path="/ui/setup": request("GET", path, **headers)[1]
+        token = re.search(r'name="form_token" value="([^"]+)"', page())[1]
+        post = lambda path, **fields: request("POST", path, urllib.parse.urlencode({"form_token": token, **fields}), **headers)
+        for step, title in (("import", "1 server in Cursor"), ("connect", "Connect your AI clients"), ("add", "Add a server")):
+            self.assertIn(title, page())
+            self.assertEqual(post("/ui/setup/skip", step=step)[0].headers["Location"], "/ui/setup")
+        self.assertIn("Nothing is left to set up", page())
+        self.assertIn("Continue setup", page("/ui/servers"))
+        self.assertIn("answered a tool search", post("/ui/setup/prove")[1])
+        post("/ui/setup/end")
+        self.assertNotIn("Continue setup", page("/ui/servers"))
+        self.assertEqual(json.loads(cursor.read_text()), {"mcpServers": {"a": {"command": "true"}}}, "nothing was done")
 
     def test_why_no_core_runs(self):
         """doctor reports a port in use and an invalid file if no core is running"""

@@ -267,7 +267,8 @@ class Find(unittest.TestCase):
         """the web UI searches and adds with a form, without JavaScript"""
         self.world.start_core()
         page = Page(self.world)
-        self.assertIn('action="/ui/find"', page.get("/ui/servers")[1])
+        self.assertIn('href="/ui/find"', page.get("/ui/servers")[1])
+        self.assertIn('action="/ui/find"', page.get("/ui/add")[1])
         self.assertIn(self.registry.url, page.get("/ui/find")[1])
         self.assertEqual(self.registry.asked, [])
         status, text = page.get("/ui/find?q=airtable")

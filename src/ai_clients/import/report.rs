@@ -5,7 +5,7 @@ use crate::ai_clients::import::plan::{ImportPlan, Imported};
 use crate::ai_clients::import::read::Source;
 use crate::ai_clients::known_clients::{CLIENTS, Homes};
 use crate::contract::api::{
-    FailedServer, ImportPath, ImportPaths, ImportResult, ImportSummary, ImportedServer, SkippedServer,
+    FailedServer, ImportPath, ImportPaths, ImportResult, ImportSummary, ImportedServer, OperatingSystem, SkippedServer,
 };
 use crate::contract::platform::Platform;
 
@@ -50,7 +50,7 @@ fn imported(one: &Imported) -> ImportedServer {
     let arguments = one.entry.get("args").and_then(|value| value.as_array()).into_iter().flatten();
     ImportedServer {
         name: one.name.clone(),
-        protocol: text("protocol").unwrap_or_default(),
+        protocol: text("protocol").unwrap_or_default().as_str().into(),
         url: text("url"),
         command: text("command"),
         args: arguments.filter_map(|value| value.as_str()).map(str::to_owned).collect(),
@@ -65,10 +65,10 @@ fn imported(one: &Imported) -> ImportedServer {
 /// Where the clients of this computer keep their configurations.
 pub fn paths(homes: &Homes) -> ImportPaths {
     let os = match homes.platform {
-        Platform::MacOs => "darwin",
-        Platform::Windows => "windows",
-        Platform::Linux => "linux",
-        Platform::Other => "other",
+        Platform::MacOs => OperatingSystem::MacOs,
+        Platform::Windows => OperatingSystem::Windows,
+        Platform::Linux => OperatingSystem::Linux,
+        Platform::Other => OperatingSystem::Other,
     };
     let path = |client: &crate::ai_clients::known_clients::Client| {
         let path = config_path(client, homes).path;
@@ -77,12 +77,12 @@ pub fn paths(homes: &Homes) -> ImportPaths {
             format: client.id.to_owned(),
             exists: path.exists(),
             path: path.display().to_string(),
-            os: os.to_owned(),
+            os: os.clone(),
             description: format!("{} configuration", client.name),
         }
     };
     ImportPaths {
-        os: os.to_owned(),
         paths: CLIENTS.iter().map(path).collect(),
+        os,
     }
 }

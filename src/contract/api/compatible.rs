@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::api::lenient::null_as_default;
+use crate::contract::words::{ReferenceKind, SessionStatus};
 
 /// `data` of `GET /api/v1/sessions`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -27,7 +28,7 @@ pub struct McpSession {
     pub client_name: String,
     pub client_version: String,
     /// `active`, or `closed` after 30 minutes without a request; a client can continue a closed session.
-    pub status: String,
+    pub status: SessionStatus,
     /// RFC 3339; empty if an older version opened the session.
     pub start_time: String,
     /// RFC 3339.
@@ -128,9 +129,8 @@ pub struct SecretStatus {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SecretRef {
-    /// `keyring` or `env`.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: ReferenceKind,
     pub name: String,
     /// The reference as written: `${keyring:NAME}`.
     pub original: String,

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::contract::words::{OperatingSystem, ServerProtocol};
+
 /// `POST /api/v1/servers/import…`: the servers that were imported, or would be in a preview.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -32,7 +34,7 @@ pub struct ImportSummary {
 #[serde(default)]
 pub struct ImportedServer {
     pub name: String,
-    pub protocol: String,
+    pub protocol: ServerProtocol,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,8 +74,7 @@ pub struct FailedServer {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ImportPaths {
-    /// `linux`, `darwin` or `windows`.
-    pub os: String,
+    pub os: OperatingSystem,
     pub paths: Vec<ImportPath>,
 }
 
@@ -86,6 +87,6 @@ pub struct ImportPath {
     pub format: String,
     pub path: String,
     pub exists: bool,
-    pub os: String,
+    pub os: OperatingSystem,
     pub description: String,
 }

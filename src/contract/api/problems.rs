@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::api::health::Health;
 use crate::contract::api::lenient::null_as_default;
-use crate::contract::words::{FixOutcome, ProblemSeverity, ServerStatus};
+use crate::contract::words::{FixMode, FixOutcome, ProblemSeverity, ServerStatus};
 
 /// A server or a call that waits, in `Diagnostics`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -154,9 +154,9 @@ pub struct FixRequest {
     pub code: String,
     #[serde(default)]
     pub fixer_key: String,
-    /// `dry_run` or `execute`; required for a destructive fix.
+    /// Required for a destructive fix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mode: Option<String>,
+    pub mode: Option<FixMode>,
 }
 
 /// `data` of `POST /api/v1/diagnostics/fix`.
@@ -167,7 +167,7 @@ pub struct FixResult {
     #[serde(default)]
     pub duration_ms: u64,
     #[serde(default)]
-    pub mode: String,
+    pub mode: FixMode,
     /// A description of the fix, or the lines that it shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<String>,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::api::lenient::null_as_default;
 use crate::contract::api::servers::ServerStats;
-use crate::contract::words::ApprovalStatus;
+use crate::contract::words::{ApprovalStatus, CallTool};
 
 /// `data` of `GET /api/v1/servers/{name}/tools`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -135,9 +135,9 @@ pub struct FoundTool {
     pub score: f32,
     #[serde(default)]
     pub tool: ServerTool,
-    /// The call tool to use for it: `call_tool_read`, `call_tool_write` or `call_tool_destructive`.
+    /// The call tool to use for it.
     #[serde(default)]
-    pub call_with: String,
+    pub call_with: CallTool,
     /// Only if requested with `explain=true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation: Option<RankExplanation>,

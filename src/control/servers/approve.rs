@@ -14,7 +14,7 @@ use crate::contract::review::{
     ApproveServer, ApproveTools, Confirmation, Review, ReviewChange, ReviewConflict, ReviewOffer,
 };
 use crate::contract::review_text::{self, Subject};
-use crate::contract::words::ApprovalStatus;
+use crate::contract::words::{ApprovalStatus, AutomaticApproval};
 use crate::control::actor;
 use crate::control::review::{ReviewedEntry, new_tool};
 use crate::control::scan_tools::add_findings;
@@ -99,7 +99,7 @@ impl ServerControl {
             let scanned = versions.read(&server, Part::Scanned).unwrap_or_default();
             for tool in review.tools.iter_mut().filter(|tool| tool.approval == ApprovalStatus::Approved) {
                 let by_scan = scanned.get(&tool.name).and_then(Value::as_str) == Some(tool.fingerprint.as_str());
-                tool.approved_by = by_scan.then(|| "scan".to_owned());
+                tool.approved_by = by_scan.then_some(AutomaticApproval::Scan);
             }
             add_findings(&mut review, &servers);
             (entry, review)

@@ -128,3 +128,54 @@ impl Scope {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rmcp::model::JsonObject;
+
+    use super::*;
+    use crate::config::ServerConfig;
+    use crate::upstream::snapshot::Phase;
+
+    fn connected(name: &str, tools: &[&'static str]) -> Snapshot {
+        let config = ServerConfig {
+            name: name.to_owned(),
+            ..ServerConfig::default()
+        };
+        let tools = tools.iter().map(|tool| Tool::new(*tool, "", JsonObject::new())).collect();
+        Snapshot::new(Arc::new(config), Phase::Connected(Arc::new(tools)))
+    }
+
+    fn names(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_name_reaches_only_the_servers_of_the_profile() {
+        let scope = Scope {
+            servers: vec![connected("a", &["t"])],
+            configured: names(&["a", "b", "c"]),
+            allowed: names(&["a", "c"]),
+            qualified: true,
+        };
+        assert_eq!(scope.tools().iter().map(|tool| tool.name.as_ref()).collect::<Vec<_>>(), ["a__t"]);
+        assert_eq!(scope.tool_of("a__t"), Some(("a", "t")));
+        // Their calls fail with the reason: the tool is gone, the server is not connected.
+        assert_eq!(scope.tool_of("a__gone"), Some(("a", "gone")));
+        assert_eq!(scope.tool_of("c__t"), Some(("c", "t")));
+        assert_eq!(scope.tool_of("b__t"), None);
+    }
+
+    #[test]
+    fn the_endpoint_of_one_server_keeps_its_names() {
+        let scope = Scope {
+            servers: vec![connected("a", &["b__t"])],
+            configured: names(&["a", "b"]),
+            allowed: names(&["a", "b"]),
+            qualified: false,
+        };
+        assert_eq!(scope.tools()[0].name, "b__t");
+        assert_eq!(scope.tool_of("b__t"), Some(("a", "b__t")));
+        assert_eq!(scope.prompt_meanings("p"), [("a", "p")]);
+    }
+}

@@ -13,7 +13,7 @@ use crate::contract::words::HealthAction;
 use crate::gateway::profile::View;
 use crate::gateway::search_mode::arguments::{filters, flag};
 use crate::gateway::search_mode::definitions::{MOST_CHECKED, MOST_DESCRIBED};
-use crate::gateway::search_mode::retrieve_tools::definition;
+use crate::gateway::search_mode::tool_entry::Definition;
 use crate::upstream::error::CallError;
 use crate::upstream::snapshot::{Phase, Snapshot};
 
@@ -73,7 +73,7 @@ fn once_each(ids: Vec<String>) -> Vec<String> {
 /// Returns the result of a call.
 pub fn answer(params: &Params, upstreams: View<'_>, index: &ToolIndex) -> Value {
     match params.check {
-        None => definitions(&params.ids, upstreams, index),
+        None => json!(definitions(&params.ids, upstreams, index)),
         Some(filters) => {
             let results: Vec<CheckResult> = params
                 .ids
@@ -84,23 +84,46 @@ pub fn answer(params: &Params, upstreams: View<'_>, index: &ToolIndex) -> Value 
                 })
                 .collect();
             let verdict = results.iter().map(CheckResult::verdict).max().unwrap_or(Verdict::Ready);
-            let results: Vec<Value> =
-                params.ids.iter().zip(results).map(|(id, checked)| checked.shown(id, index)).collect();
-            json!({
-                "verdict": verdict.word(),
-                "checked_at": crate::os::clock::now().to_string(),
-                "request_id": uuid::Uuid::new_v4().to_string(),
-                "results": results,
+            json!(Checks {
+                verdict: verdict.word(),
+                checked_at: crate::os::clock::now().to_string(),
+                request_id: uuid::Uuid::new_v4().to_string(),
+                results: params.ids.iter().zip(results).map(|(id, checked)| checked.shown(id, index)).collect(),
             })
         }
     }
+}
+
+/// The result of a check.
+#[derive(Serialize)]
+struct Checks<'a> {
+    verdict: &'static str,
+    /// RFC 3339.
+    checked_at: String,
+    request_id: String,
+    results: Vec<Check<'a>>,
+}
+
+/// One tool in [`Checks`].
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Check<'a> {
+    Ready { id: &'a str, status: &'static str },
+    Not(NotReady<'a>),
+}
+
+/// The result of a call without a check.
+#[derive(Serialize)]
+struct Definitions<'a> {
+    definitions: Vec<Definition>,
+    errors: Vec<NotDescribed<'a>>,
 }
 
 /// A tool whose definition cannot be shown, with advice.
 #[derive(Serialize)]
 struct NotDescribed<'a> {
     id: &'a str,
-    error: &'static str,
+    error: Hidden,
     remediation: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     did_you_mean: Vec<String>,
@@ -114,7 +137,7 @@ struct NotReady<'a> {
     reason: &'static str,
     retryable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    action: Option<String>,
+    action: Option<HealthAction>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
     remediation: &'static str,
@@ -122,17 +145,17 @@ struct NotReady<'a> {
     did_you_mean: Vec<String>,
 }
 
-fn definitions(ids: &[String], upstreams: View<'_>, index: &ToolIndex) -> Value {
+fn definitions<'a>(ids: &'a [String], upstreams: View<'_>, index: &ToolIndex) -> Definitions<'a> {
     let (mut definitions, mut errors) = (Vec::new(), Vec::new());
     for id in ids {
-        let found = tool_id::split(id).map_err(|sentence| ("not_found", sentence)).and_then(|(server, tool)| {
+        let found = tool_id::split(id).map_err(|sentence| (Hidden::NotFound, sentence)).and_then(|(server, tool)| {
             let found = upstreams.tool(server, tool);
-            found.map(|tool| definition(server, &tool)).map_err(|error| (word(&error), error.to_string()))
+            found.map(|tool| Definition::of(server, &tool)).map_err(|error| (Hidden::of(&error), error.to_string()))
         });
         match found {
             Ok(definition) => definitions.push(definition),
             Err((error, remediation)) => {
-                let did_you_mean = if error == "not_found" { did_you_mean(id, index) } else { Vec::new() };
+                let did_you_mean = if error == Hidden::NotFound { did_you_mean(id, index) } else { Vec::new() };
                 errors.push(NotDescribed {
                     id,
                     error,
@@ -142,18 +165,33 @@ fn definitions(ids: &[String], upstreams: View<'_>, index: &ToolIndex) -> Value 
             }
         }
     }
-    json!({"definitions": definitions, "errors": errors})
+    Definitions { definitions, errors }
 }
 
-/// Returns the reason why a tool is not shown.
-fn word(error: &CallError) -> &'static str {
-    match error {
-        CallError::Disabled(_) | CallError::SwitchedOff { .. } => "disabled",
-        CallError::Quarantined(_) => "quarantined",
-        CallError::PendingTool { changed: true, .. } => "changed",
-        CallError::PendingTool { changed: false, .. } => "pending_approval",
-        CallError::Connecting(_) | CallError::NotConnected { .. } | CallError::SignInNeeded(_) => "not_connected",
-        _ => "not_found",
+/// Why a tool is not shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Hidden {
+    Disabled,
+    Quarantined,
+    Changed,
+    PendingApproval,
+    NotConnected,
+    NotFound,
+}
+
+impl Hidden {
+    fn of(error: &CallError) -> Hidden {
+        match error {
+            CallError::Disabled(_) | CallError::SwitchedOff { .. } => Hidden::Disabled,
+            CallError::Quarantined(_) => Hidden::Quarantined,
+            CallError::PendingTool { changed: true, .. } => Hidden::Changed,
+            CallError::PendingTool { changed: false, .. } => Hidden::PendingApproval,
+            CallError::Connecting(_) | CallError::NotConnected { .. } | CallError::SignInNeeded(_) => {
+                Hidden::NotConnected
+            }
+            _ => Hidden::NotFound,
+        }
     }
 }
 
@@ -261,13 +299,13 @@ enum CheckResult {
     Ready,
     Not {
         reason: Reason,
-        action: Option<String>,
+        action: Option<HealthAction>,
         detail: Option<String>,
     },
 }
 
 impl CheckResult {
-    fn not(reason: Reason, action: Option<String>, detail: Option<String>) -> CheckResult {
+    fn not(reason: Reason, action: Option<HealthAction>, detail: Option<String>) -> CheckResult {
         CheckResult::Not { reason, action, detail }
     }
 
@@ -278,12 +316,12 @@ impl CheckResult {
         }
     }
 
-    fn shown(self, id: &str, index: &ToolIndex) -> Value {
+    fn shown<'a>(self, id: &'a str, index: &ToolIndex) -> Check<'a> {
         let CheckResult::Not { reason, action, detail } = self else {
-            return json!({"id": id, "status": "ready"});
+            return Check::Ready { id, status: "ready" };
         };
         let is_unknown = reason.verdict() == Verdict::UnknownIds;
-        json!(NotReady {
+        Check::Not(NotReady {
             id,
             status: "unavailable",
             reason: reason.word(),
@@ -301,16 +339,11 @@ fn check(server: &str, tool: &str, snapshot: Option<&Snapshot>, filters: Filters
     let Some(snapshot) = snapshot else {
         return CheckResult::not(Reason::ServerNotConfigured, None, Some(format!("no server is named `{server}`")));
     };
-    let of_server = |reason| {
-        CheckResult::not(
-            reason,
-            snapshot.health().action.map(|action| HealthAction::from(action).to_string()),
-            snapshot.last_error(),
-        )
-    };
+    let of_server =
+        |reason| CheckResult::not(reason, snapshot.health().action.map(HealthAction::from), snapshot.last_error());
     match &snapshot.phase {
         _ if snapshot.config.quarantined => {
-            CheckResult::not(Reason::ServerQuarantined, Some("approve".to_owned()), None)
+            CheckResult::not(Reason::ServerQuarantined, Some(HealthAction::Approve), None)
         }
         Phase::Quarantined => of_server(Reason::ServerQuarantined),
         Phase::Disabled => of_server(Reason::ServerDisabled),
@@ -332,7 +365,7 @@ fn check(server: &str, tool: &str, snapshot: Option<&Snapshot>, filters: Filters
             None => match snapshot.pending_tools().iter().find(|held| held.tool.name == tool) {
                 Some(held) => {
                     let reason = if held.before.is_some() { Reason::ToolChanged } else { Reason::ToolPendingApproval };
-                    CheckResult::not(reason, Some("approve".to_owned()), None)
+                    CheckResult::not(reason, Some(HealthAction::Approve), None)
                 }
                 None => {
                     CheckResult::not(Reason::NotFound, None, Some(format!("server `{server}` has no tool `{tool}`")))
@@ -422,7 +455,7 @@ mod tests {
 
     fn of(snapshot: Snapshot, tool: &str, filters: Filters) -> (String, Value) {
         let checked = check("s", tool, Some(&snapshot), filters);
-        (checked.verdict().word().to_owned(), checked.shown(&format!("s:{tool}"), &ToolIndex::empty()))
+        (checked.verdict().word().to_owned(), json!(checked.shown(&format!("s:{tool}"), &ToolIndex::empty())))
     }
 
     #[test]

@@ -17,4 +17,5 @@ mod server_answers;
 pub mod signature;
 #[cfg(test)]
 mod token_budget;
+pub mod tool_entry;
 pub mod truncate;

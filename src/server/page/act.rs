@@ -43,9 +43,8 @@ pub(super) async fn act_on_server(
         "restart" => "Restarting",
         "logout" => "Signed out of",
         "remove" => {
-            let removed: Result<Value, ApiError> =
-                pages.api.send(Method::DELETE, &format!("/api/v1/servers/{segment}"), None).await;
-            return pages.then(&visitor, removed.map(|_| done("Removed")), "/ui/servers");
+            let removed = pages.api.send(Method::DELETE, &format!("/api/v1/servers/{segment}"), None).await;
+            return pages.finish(&visitor, removed, done("Removed"), "/ui/servers");
         }
         "login" => {
             let started: Result<LoginStarted, ApiError> =
@@ -62,15 +61,14 @@ pub(super) async fn act_on_server(
             };
         }
         "inspect" => {
-            let listed: Result<Value, ApiError> =
-                pages.api.post(&format!("/api/v1/servers/{segment}/inspect"), None).await;
-            let sentence = "Listed the tools. The server was stopped again.".to_owned();
-            return pages.then(&visitor, listed.map(|_| sentence), &format!("/ui/review/{segment}"));
+            let listed = pages.api.post(&format!("/api/v1/servers/{segment}/inspect"), None).await;
+            let sentence = "Listed the tools. The server was stopped again.";
+            return pages.finish(&visitor, listed, sentence, &format!("/ui/review/{segment}"));
         }
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
-    let acted: Result<Value, ApiError> = pages.api.post(&format!("/api/v1/servers/{segment}/{action}"), None).await;
-    pages.then(&visitor, acted.map(|_| done(plain)), &back)
+    let acted = pages.api.post(&format!("/api/v1/servers/{segment}/{action}"), None).await;
+    pages.finish(&visitor, acted, done(plain), &back)
 }
 
 /// Runs a fix of a server's problem, and shows its result.
@@ -88,11 +86,7 @@ pub(super) async fn fix_server(
         Ok(FixResult {
             failure_msg: Some(message),
             ..
-        }) => Err(ApiError {
-            status: 500,
-            message,
-            data: Value::Null,
-        }),
+        }) => Err(ApiError::new(500, message)),
         Ok(FixResult {
             open_url: Some(url),
             browser_opened: false,
@@ -114,9 +108,9 @@ pub(super) async fn switch_tool(
 ) -> Response {
     let path = format!("/api/v1/servers/{}/tools/{}/enabled", encoded(&name), encoded(&tool));
     let enabled = action == "enable";
-    let switched: Result<Value, ApiError> = pages.api.post(&path, Some(json!({"enabled": enabled}))).await;
+    let switched = pages.api.post(&path, Some(json!({"enabled": enabled}))).await;
     let word = if enabled { "Enabled" } else { "Disabled" };
-    pages.then(&visitor, switched.map(|_| format!("{word} `{tool}`.")), &format!("/ui/servers/{}", encoded(&name)))
+    pages.finish(&visitor, switched, format!("{word} `{tool}`."), &format!("/ui/servers/{}", encoded(&name)))
 }
 
 /// Changes a server's entry.
@@ -128,9 +122,9 @@ pub(super) async fn edit_server(
 ) -> Response {
     let segment = encoded(&name);
     let part = edit_of(&fields);
-    let edited: Result<Value, ApiError> =
-        pages.api.send(Method::PATCH, &format!("/api/v1/servers/{segment}"), Some(Value::Object(part))).await;
-    pages.then(&visitor, edited.map(|_| format!("Saved `{name}`.")), &format!("/ui/servers/{segment}"))
+    let path = format!("/api/v1/servers/{segment}");
+    let edited = pages.api.send(Method::PATCH, &path, Some(Value::Object(part))).await;
+    pages.finish(&visitor, edited, format!("Saved `{name}`."), &format!("/ui/servers/{segment}"))
 }
 
 /// Returns the part of an entry that a form changes; `null` removes a key.
@@ -169,11 +163,7 @@ pub(super) async fn add_server(
     };
     let added: Result<Value, ApiError> = match entry {
         Ok(entry) => pages.api.post("/api/v1/servers", Some(entry)).await,
-        Err(message) => Err(ApiError {
-            status: 400,
-            message,
-            data: Value::Null,
-        }),
+        Err(message) => Err(ApiError::new(400, message)),
     };
     match added {
         Ok(_) => Redirect::to(&format!("/ui/review/{}", encoded(fields.text("name")))).into_response(),
@@ -290,13 +280,12 @@ pub(super) async fn approve_server(
     {
         body.insert("tools".to_owned(), json!(inspected));
     }
-    let approved: Result<Value, ApiError> =
-        pages.api.post(&format!("/api/v1/servers/{segment}/approve"), Some(body)).await;
+    let approved = pages.api.post(&format!("/api/v1/servers/{segment}/approve"), Some(body)).await;
     match approved {
         Err(error) if error.status == 409 => conflict(&pages, &visitor, &name, error).await,
         other => {
             let sentence = format!("Approved `{name}`. Its tools appear here when it has started.");
-            pages.then(&visitor, other.map(|_| sentence), &format!("/ui/review/{segment}"))
+            pages.finish(&visitor, other, sentence, &format!("/ui/review/{segment}"))
         }
     }
 }
@@ -331,12 +320,12 @@ pub(super) async fn approve_tools(
     }
     let count = fingerprints.len();
     let path = format!("/api/v1/servers/{segment}/tools/approve");
-    let approved: Result<Value, ApiError> = pages.api.post(&path, Some(json!({"fingerprints": fingerprints}))).await;
+    let approved = pages.api.post(&path, Some(json!({"fingerprints": fingerprints}))).await;
     match approved {
         Err(error) if error.status == 409 => conflict(&pages, &visitor, &name, error).await,
         other => {
             let sentence = format!("Approved {}.", number(count, "tool", "tools"));
-            pages.then(&visitor, other.map(|_| sentence), &back)
+            pages.finish(&visitor, other, sentence, &back)
         }
     }
 }

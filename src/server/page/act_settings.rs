@@ -100,8 +100,8 @@ async fn set_profile(pages: &Pages, visitor: &Visitor, name: &str, fields: &Fiel
     let entered = fields.text("servers").lines().map(str::trim).filter(|name| !name.is_empty());
     let servers: Vec<&str> = fields.all("server").chain(entered).collect();
     let path = format!("/api/v1/profiles/{}", encoded(name));
-    let saved: Result<Value, ApiError> = pages.api.send(Method::PUT, &path, Some(json!({"servers": servers}))).await;
-    pages.then(visitor, saved.map(|_| format!("Saved the profile `{name}`.")), "/ui/profiles")
+    let saved = pages.api.send(Method::PUT, &path, Some(json!({"servers": servers}))).await;
+    pages.finish(visitor, saved, format!("Saved the profile `{name}`."), "/ui/profiles")
 }
 
 /// Removes a profile, or makes it the default.
@@ -114,8 +114,8 @@ pub(super) async fn act_on_profile(
         "default" => choose_default(&pages, &visitor, &name).await,
         "remove" => {
             let path = format!("/api/v1/profiles/{}", encoded(&name));
-            let removed: Result<Value, ApiError> = pages.api.send(Method::DELETE, &path, None).await;
-            pages.then(&visitor, removed.map(|_| format!("Removed the profile `{name}`.")), "/ui/profiles")
+            let removed = pages.api.send(Method::DELETE, &path, None).await;
+            pages.finish(&visitor, removed, format!("Removed the profile `{name}`."), "/ui/profiles")
         }
         _ => StatusCode::NOT_FOUND.into_response(),
     }
@@ -128,8 +128,8 @@ pub(super) async fn no_default_profile(State(pages): Core, Extension(visitor): W
 
 async fn choose_default(pages: &Pages, visitor: &Visitor, name: &str) -> Response {
     let body = json!({"profile": name});
-    let chosen: Result<Value, ApiError> = pages.api.send(Method::PUT, "/api/v1/profiles/active", Some(body)).await;
-    pages.then(visitor, chosen.map(|_| "Saved.".to_owned()), "/ui/profiles")
+    let chosen = pages.api.send(Method::PUT, "/api/v1/profiles/active", Some(body)).await;
+    pages.finish(visitor, chosen, "Saved.", "/ui/profiles")
 }
 
 /// Turns usage reports on or off.
@@ -139,10 +139,10 @@ pub(super) async fn switch_reports(
     Extension(Submitted(fields)): Sent,
 ) -> Response {
     let enabled = fields.text("enabled") == "true";
-    let saved: Result<Value, ApiError> =
-        pages.api.send(Method::PATCH, "/api/v1/config", Some(json!({"telemetry": {"enabled": enabled}}))).await;
+    let part = json!({"telemetry": {"enabled": enabled}});
+    let saved = pages.api.send(Method::PATCH, "/api/v1/config", Some(part)).await;
     let sentence = if enabled { "Usage reports are on." } else { "Usage reports are off. Nothing is sent." };
-    pages.then(&visitor, saved.map(|_| sentence.to_owned()), "/ui/privacy")
+    pages.finish(&visitor, saved, sentence, "/ui/privacy")
 }
 
 /// Deletes the collector's data about this installation.
@@ -163,11 +163,7 @@ pub(super) async fn save_activity_settings(
     Extension(Submitted(fields)): Sent,
 ) -> Response {
     let Some(days) = fields.text("days").parse::<u32>().ok().filter(|days| *days > 0) else {
-        let error = ApiError {
-            status: 400,
-            message: "Enter for how many days entries are kept: a whole number, at least 1.".to_owned(),
-            data: Value::Null,
-        };
+        let error = ApiError::new(400, "Enter for how many days entries are kept: a whole number, at least 1.");
         return pages.then(&visitor, Err(error), "/ui/privacy");
     };
     let part = json!({
@@ -175,8 +171,8 @@ pub(super) async fn save_activity_settings(
         "activity_retention_days": days,
         "sensitive_data": {"arguments": fields.text("arguments"), "results": fields.text("results")},
     });
-    let saved: Result<Value, ApiError> = pages.api.send(Method::PATCH, "/api/v1/config", Some(part)).await;
-    pages.then(&visitor, saved.map(|_| "Saved.".to_owned()), "/ui/privacy")
+    let saved = pages.api.send(Method::PATCH, "/api/v1/config", Some(part)).await;
+    pages.finish(&visitor, saved, "Saved.", "/ui/privacy")
 }
 
 /// Deletes the activity log.

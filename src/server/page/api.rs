@@ -31,12 +31,16 @@ pub(super) struct ApiError {
 }
 
 impl ApiError {
-    fn other(message: impl ToString) -> ApiError {
+    pub(super) fn new(status: u16, message: impl Into<String>) -> ApiError {
         ApiError {
-            status: 500,
-            message: message.to_string(),
+            status,
+            message: message.into(),
             data: Value::Null,
         }
+    }
+
+    fn other(message: impl ToString) -> ApiError {
+        ApiError::new(500, message.to_string())
     }
 }
 

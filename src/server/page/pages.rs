@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
+use serde_json::Value;
 
 use crate::contract::api::{Diagnostics, Server};
 use crate::contract::endpoint::client_host;
@@ -64,6 +65,17 @@ impl Pages {
         };
         self.app.access.leave(&visitor.session, Notice { is_error, text });
         Redirect::to(target).into_response()
+    }
+
+    /// Redirects to `target`, and shows there that an action succeeded, or why it failed.
+    pub(super) fn finish(
+        &self,
+        visitor: &Visitor,
+        outcome: Result<Value, ApiError>,
+        success: impl Into<String>,
+        target: &str,
+    ) -> Response {
+        self.then(visitor, outcome.map(|_| success.into()), target)
     }
 
     /// Renders a page about something that does not exist or has failed.

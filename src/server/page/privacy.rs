@@ -15,7 +15,7 @@ pub(super) struct Privacy {
     pub reason: String,
     pub settings: Value,
     pub stored: usize,
-    /// What the collector stores about this installation, or why that is unknown; `None` until the user asks.
+    /// The collector's data about this installation, or why it is unknown; `None` until the user asks.
     pub received: Option<Result<Value, String>>,
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::contract::api::{QuarantineCounts, Server};
 use crate::contract::review::{Confirmation, Review, ReviewChange, ReviewTool, ReviewValue, ReviewWarning};
 use crate::contract::review_text::{Subject, confirmations};
-use crate::contract::words::ApprovalStatus;
+use crate::contract::words::{ApprovalStatus, VariableSource};
 use crate::server::page::layout::{
     Frame, badge, button_for, empty, encoded, foreign, heading, number, page, pager, state_of, time, token,
 };
@@ -154,8 +154,12 @@ fn what_runs(review: &Review) -> Markup {
 
 /// Renders the variables of the session that the server receives besides those of its entry.
 fn variables(review: &Review) -> Markup {
-    let received: Vec<&str> =
-        review.variables.iter().filter(|one| one.source != "entry").map(|one| one.name.as_str()).collect();
+    let received: Vec<&str> = review
+        .variables
+        .iter()
+        .filter(|one| one.source != VariableSource::Entry)
+        .map(|one| one.name.as_str())
+        .collect();
     html! {
         @if !received.is_empty() {
             details { summary { "Variables of your session that it receives (" (received.len()) ")" } p { code { (foreign(&received.join(", "))) } } }

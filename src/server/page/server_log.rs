@@ -109,7 +109,7 @@ fn details(frame: &Frame, name: &str, log: &ServerLog) -> Markup {
     let base = format!("/ui/servers/{}", encoded(name));
     let contents = html! {
         p.crumbs { a href="/ui/servers" { "Servers" } " / " a href=(base) { (foreign(name)) } }
-        (heading("Log", "What the server writes to its standard error. New lines appear by themselves.", &html! { a.button href={(base) "/log"} { "Reload" } }))
+        (heading("Log", "The server's standard error. New lines appear by themselves.", &html! { a.button href={(base) "/log"} { "Reload" } }))
         div.tall { (view(name, log)) }
     };
     page(frame, "/ui/servers", &format!("Log of {name}"), &contents)

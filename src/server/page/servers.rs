@@ -6,7 +6,6 @@ use crate::contract::api::{ActivityRecord, Diagnostic, FixStep, FixStepKind, Ser
 use crate::contract::review::Review;
 use crate::contract::words::ApprovalStatus;
 use crate::server::page::activity::row;
-use crate::server::page::find::search_form;
 use crate::server::page::form::Fields;
 use crate::server::page::home::{fix, suggests_restart};
 use crate::server::page::layout::{
@@ -68,10 +67,9 @@ pub(super) fn list(frame: &Frame, servers: &[Server], chosen: &Chosen) -> Markup
         all => format!("{connected} of {all} connected"),
     };
     let found: Vec<&Server> = servers.iter().filter(|server| chosen.matches(server)).collect();
-    let add = html! { a.button href="/ui/add#import" { "Import" } a.button.primary href="/ui/add" { "Add server" } };
+    let add = html! { a.button href="/ui/find" { "Find" span.hidden { " a server" } } a.button href="/ui/add#import" { "Import" } a.button.primary href="/ui/add" { "Add server" } };
     let contents = html! {
         (heading("Servers", &lead, &add))
-        (search_form(""))
         @if servers.is_empty() {
             (empty("No servers yet", "A server gives your AI clients tools: files, issues, a database, a browser. Import the servers that your clients already use, or add one.", &add))
         } @else {

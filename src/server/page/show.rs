@@ -194,7 +194,7 @@ pub(super) async fn trial(pages: &Pages, server: &str, tool: &str) -> Result<Tri
     })?;
     let annotations = pages.app.upstreams.tool(server, tool).ok().and_then(|tool| tool.annotations);
     Ok(Trial {
-        call_with: crate::catalog::call_variant::Intent::recommended(annotations.as_ref()).tool().to_owned(),
+        call_with: crate::catalog::call_variant::Intent::recommended(annotations.as_ref()).tool(),
         tool: found,
         ..Trial::default()
     })

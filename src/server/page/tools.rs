@@ -83,7 +83,7 @@ fn result(one: &FoundTool) -> Markup {
         li.panel {
             div.between {
                 a.name href=(link(&one.tool)) { (foreign(&one.tool.server_name)) ":" (foreign(&one.tool.name)) }
-                span.quiet { "score " (format!("{:.2}", one.score)) " · " code { (one.call_with) } }
+                span.quiet { "score " (format!("{:.2}", one.score)) " · " code { (one.call_with.word()) } }
             }
             p.foreign.clamp { (foreign(&start_of(&one.tool.description, SUMMARY))) }
             @if let Some(why) = &one.explanation { (reasons(why)) }
@@ -139,7 +139,7 @@ fn all(tools: &Tools) -> Markup {
 #[derive(Debug, Default)]
 pub(super) struct Trial {
     pub tool: ServerTool,
-    pub call_with: String,
+    pub call_with: &'static str,
     /// The arguments entered by the user.
     pub entered: Map<String, Value>,
     pub outcome: Option<Outcome>,

@@ -10,7 +10,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 
 use crate::activity::Call;
-use crate::contract::api::{FixOutcome, FixRequest, FixResult, SERVER_FIX, ServerDiagnostics};
+use crate::contract::api::{FixMode, FixOutcome, FixRequest, FixResult, SERVER_FIX, ServerDiagnostics};
 use crate::contract::failure::FailureKind;
 use crate::diagnostics::catalog::{Entry, Fixer};
 use crate::diagnostics::code::Code;
@@ -41,15 +41,17 @@ fn wanted(request: &FixRequest) -> Result<Wanted, (FailureKind, String)> {
     let fix = fixer.and_then(|fixer| Some((fixer, Entry::of(code).destructive(fixer)?)));
     let (fixer, destructive) =
         fix.ok_or_else(|| bad(format!("`{}` is not a fix of {}", request.fixer_key, code.name())))?;
-    let execute = match request.mode.as_deref() {
-        Some("execute") => true,
-        Some("dry_run") => false,
+    let execute = match &request.mode {
+        Some(FixMode::Execute) => true,
+        Some(FixMode::DryRun) => false,
         None if !destructive => true,
         None => {
             let text = "this fix changes something: set `mode` to `dry_run` or `execute`";
             return Err((FailureKind::Conflict, text.to_owned()));
         }
-        Some(other) => return Err(bad(format!("`{other}` is not a mode: expected `dry_run` or `execute`"))),
+        Some(FixMode::Unknown(other)) => {
+            return Err(bad(format!("`{other}` is not a mode: expected `dry_run` or `execute`")));
+        }
     };
     Ok(Wanted { code, fixer, execute })
 }
@@ -86,7 +88,7 @@ pub async fn fix(State(app): State<Arc<App>>, body: Result<Json<FixRequest>, Jso
     let result = FixResult {
         outcome: if outcome.is_ok() { FixOutcome::Success } else { FixOutcome::Failed },
         duration_ms: u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
-        mode: if wanted.execute { "execute" } else { "dry_run" }.to_owned(),
+        mode: if wanted.execute { FixMode::Execute } else { FixMode::DryRun },
         ..FixResult::default()
     };
     ok(match outcome {
@@ -153,7 +155,7 @@ mod tests {
             server: "s".to_owned(),
             code: code.to_owned(),
             fixer_key: key.to_owned(),
-            mode: mode.map(str::to_owned),
+            mode: mode.map(FixMode::from),
         }
     }
 

@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use crate::config::ServerConfig;
 use crate::config::references::{self, Kind};
-use crate::contract::api::{SecretList, SecretRef, SecretStatus};
+use crate::contract::api::{ReferenceKind, SecretList, SecretRef, SecretStatus};
 use crate::os::environment::Environment;
 use crate::os::keychain::{self, Keychain as _, SystemKeychain};
 use crate::server::rest::response::ok;
@@ -58,12 +58,12 @@ fn named(servers: &[ServerConfig], kind: Kind) -> Vec<SecretStatus> {
         }
     }
     let word = match kind {
-        Kind::Variable => "env",
-        Kind::Secret => "keyring",
+        Kind::Variable => ReferenceKind::Env,
+        Kind::Secret => ReferenceKind::Keyring,
     };
     let status = |(name, used_by): (String, Vec<String>)| SecretStatus {
         secret_ref: SecretRef {
-            kind: word.to_owned(),
+            kind: word.clone(),
             original: format!("${{{word}:{name}}}"),
             name,
         },
@@ -96,6 +96,6 @@ mod tests {
         assert_eq!((secrets[0].secret_ref.original.as_str(), secrets[0].is_set), ("${keyring:token}", None));
         assert_eq!(secrets[0].used_by, ["a", "b"]);
         let variables = variables(&servers);
-        assert_eq!((variables[0].secret_ref.kind.as_str(), variables[0].is_set), ("env", Some(false)));
+        assert_eq!((variables[0].secret_ref.kind.word(), variables[0].is_set), ("env", Some(false)));
     }
 }

@@ -6,7 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::contract::api::{McpSession, OneSession, SessionList};
+use crate::contract::api::{McpSession, OneSession, SessionList, SessionStatus};
 use crate::contract::failure::FailureKind;
 use crate::gateway::http::session_store::SessionFacts;
 use crate::server::rest::response::{failed, ok};
@@ -29,8 +29,8 @@ pub(super) struct Asked {
 
 /// `GET /api/v1/sessions`
 pub(super) async fn list(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Response {
-    let status = asked.status.filter(|status| !status.is_empty());
-    if status.as_ref().is_some_and(|status| !["active", "closed"].contains(&status.as_str())) {
+    let status = asked.status.filter(|status| !status.is_empty()).map(|status| SessionStatus::from(status.as_str()));
+    if matches!(status, Some(SessionStatus::Unknown(_))) {
         return failed(FailureKind::Invalid, "expected the status `active` or `closed`");
     }
     let now = crate::os::clock::now().as_second();
@@ -63,7 +63,11 @@ fn shown(facts: SessionFacts, now: i64) -> McpSession {
         id: facts.label,
         client_name: facts.client,
         client_version: facts.client_version,
-        status: if now.saturating_sub(facts.last) < IDLE { "active" } else { "closed" }.to_owned(),
+        status: if now.saturating_sub(facts.last) < IDLE {
+            SessionStatus::Active
+        } else {
+            SessionStatus::Closed
+        },
         start_time: time(facts.opened),
         last_activity: time(facts.last),
         tool_call_count: facts.calls,
@@ -99,7 +103,7 @@ mod tests {
         assert_eq!(shown(facts(now - IDLE + 1), now).status, "active");
         assert_eq!(shown(facts(now - IDLE), now).status, "closed");
         let old = shown(facts(0), now);
-        assert_eq!((old.start_time.as_str(), old.status.as_str(), old.tool_call_count), ("", "closed", 3));
+        assert_eq!((old.start_time.as_str(), old.status.word(), old.tool_call_count), ("", "closed", 3));
         assert_eq!(shown(facts(now), now).last_activity, "2027-01-15T08:00:00Z");
     }
 }

@@ -51,7 +51,7 @@ pub async fn search(State(app): State<Arc<App>>, Query(asked): Query<Search>) ->
         .map(|found| FoundTool {
             score: found.score,
             tool: views::tool(&found.entry.server, ToolApproval::approved(&found.entry.tool)),
-            call_with: Intent::recommended(found.entry.tool.annotations.as_ref()).tool().to_owned(),
+            call_with: Intent::recommended(found.entry.tool.annotations.as_ref()).tool().into(),
             explanation: asked
                 .explain
                 .then(|| index.explain(&asked.q, &found.entry.server, &found.entry.tool.name).map(explained))

@@ -3,7 +3,7 @@
 use super::Driver;
 use super::input::{Input, Order};
 use crate::client::CallError;
-use crate::contract::api::{Diagnostic, FixRequest, FixResult};
+use crate::contract::api::{Diagnostic, FixMode, FixRequest, FixResult};
 use crate::diagnostics::catalog::Fixer;
 use crate::tray::fix_issues::{Remedy, explanation, remedies};
 use crate::tray::message::Message;
@@ -20,7 +20,7 @@ impl Driver {
             server: name.clone(),
             code: problem.code.clone(),
             fixer_key: fixer.key().to_owned(),
-            mode: Some("execute".to_owned()),
+            mode: Some(FixMode::Execute),
         };
         let (client, system) = (self.setting.client.clone(), self.setting.system.clone());
         let inputs = self.inputs.clone();

@@ -520,6 +520,6 @@ async fn pages_are_opened_with_a_ticket() {
     ] {
         desk.choose(command).await;
         let taken = desk.taken();
-        assert!(taken.contains(&format!("open http://127.0.0.1:1/ui/open?ticket=t{page}")), "{taken:?}");
+        assert!(taken.contains(&format!("open open?ticket=t{page}")), "{taken:?}");
     }
 }

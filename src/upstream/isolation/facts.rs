@@ -9,38 +9,43 @@ use crate::config::ServerConfig;
 use crate::config::isolation::Network;
 use crate::config::references::{self, Kind};
 pub use crate::contract::isolation::{IsolationFacts, VariableFact};
+use crate::contract::words::{IsolationOutcome, NetworkAccess, VariableSource};
 
 /// How a server will be isolated on this machine. A pure function; nothing is started.
 pub fn isolation(config: &ServerConfig, machine: &Machine, is_engine: bool) -> IsolationFacts {
     let (effective, note) = match choose(config, machine, is_engine) {
-        Ok(Choice::None { note }) => ("none", note),
-        Ok(choice) => (choice.word(), None),
-        Err(problem) => ("refused", Some(problem.text)),
+        Ok(Choice::None { note }) => (IsolationOutcome::None, note),
+        Ok(choice) => (choice.outcome(), None),
+        Err(problem) => (IsolationOutcome::Refused, Some(problem.text)),
     };
-    let limited = matches!(effective, "sandbox" | "docker");
+    let limited = matches!(effective, IsolationOutcome::Sandbox | IsolationOutcome::Docker);
     let network = if limited { config.isolation.network } else { Network::On };
     let network = match network {
-        Network::On => "on",
-        Network::Loopback => "loopback",
-        Network::Off => "off",
+        Network::On => NetworkAccess::On,
+        Network::Loopback => NetworkAccess::Loopback,
+        Network::Off => NetworkAccess::Off,
     };
     IsolationFacts {
-        configured: config.isolation.mode.word().to_owned(),
-        effective: effective.to_owned(),
+        configured: config.isolation.mode.word().into(),
+        summary: summary(&effective).to_owned(),
+        effective,
         note,
-        network: network.to_owned(),
-        summary: summary(effective).to_owned(),
+        network,
     }
 }
 
-fn summary(effective: &str) -> &'static str {
+fn summary(effective: &IsolationOutcome) -> &'static str {
     match effective {
-        "sandbox" => "Runs in a sandbox: it cannot read your keys, credentials or other servers' files.",
-        "docker" => "Runs in a container: it sees only the files that its arguments name.",
-        "own_container" => "Starts a container itself; its arguments decide what that container sees.",
-        "remote" => "Runs on another computer; it sees only what is sent to it.",
-        "refused" => "Does not start: the isolation that it asks for cannot be enforced here.",
-        _ => "Runs without isolation: it can read and change everything that you can.",
+        IsolationOutcome::Sandbox => {
+            "Runs in a sandbox: it cannot read your keys, credentials or other servers' files."
+        }
+        IsolationOutcome::Docker => "Runs in a container: it sees only the files that its arguments name.",
+        IsolationOutcome::OwnContainer => "Starts a container itself; its arguments decide what that container sees.",
+        IsolationOutcome::Remote => "Runs on another computer; it sees only what is sent to it.",
+        IsolationOutcome::Refused => "Does not start: the isolation that it asks for cannot be enforced here.",
+        IsolationOutcome::None | IsolationOutcome::Unknown(_) => {
+            "Runs without isolation: it can read and change everything that you can."
+        }
     }
 }
 
@@ -59,12 +64,11 @@ fn variable_fact(name: &str, variable: &Variable) -> VariableFact {
     VariableFact {
         name: name.to_owned(),
         source: match variable.source {
-            Source::AllowList => "allow_list",
-            Source::Inherited => "inherited",
-            Source::Settings => "settings",
-            Source::Entry => "entry",
-        }
-        .to_owned(),
+            Source::AllowList => VariableSource::AllowList,
+            Source::Inherited => VariableSource::Inherited,
+            Source::Settings => VariableSource::Settings,
+            Source::Entry => VariableSource::Entry,
+        },
         references: if own { references_in(&variable.value) } else { Vec::new() },
         changes_code: own && environment::changes_code(name),
     }

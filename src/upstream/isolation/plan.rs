@@ -4,6 +4,7 @@ use super::images;
 use super::machine::{Machine, System};
 use crate::config::isolation::{Mode, Network};
 use crate::config::{Protocol, ServerConfig};
+use crate::contract::words::IsolationOutcome;
 use crate::diagnostics::fault::{Failure, Fault};
 
 /// The purpose of a start.
@@ -32,14 +33,14 @@ pub enum Choice {
 }
 
 impl Choice {
-    /// One word for lists and for the API.
-    pub fn word(&self) -> &'static str {
+    /// The choice as it appears in lists and in the API.
+    pub fn outcome(&self) -> IsolationOutcome {
         match self {
-            Choice::None { .. } => "none",
-            Choice::OwnContainer => "own_container",
-            Choice::Remote => "remote",
-            Choice::Sandbox => "sandbox",
-            Choice::Container => "docker",
+            Choice::None { .. } => IsolationOutcome::None,
+            Choice::OwnContainer => IsolationOutcome::OwnContainer,
+            Choice::Remote => IsolationOutcome::Remote,
+            Choice::Sandbox => IsolationOutcome::Sandbox,
+            Choice::Container => IsolationOutcome::Docker,
         }
     }
 }
@@ -167,7 +168,7 @@ mod tests {
         config.isolation.mode = Mode::from(mode);
         config.isolation.network = network;
         match choose(&config, machine, false) {
-            Ok(choice) => choice.word().to_owned(),
+            Ok(choice) => choice.outcome().to_string(),
             Err(error) => format!("refused: {}", error.text.split([':', '.']).next().unwrap_or_default()),
         }
     }

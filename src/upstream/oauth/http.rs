@@ -8,7 +8,7 @@ use reqwest::Url;
 use rmcp::transport::auth::{
     AuthError, AuthorizationMetadata, OAuthHttpClient, OAuthHttpClientFuture, OAuthHttpRedirectPolicy, OAuthHttpRequest,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::diagnostics::fault::{Failure, Fault};
@@ -106,6 +106,19 @@ fn registration_refused(fault: Fault, text: &str) -> Failure {
     Failure::new(fault, words(&AuthError::RegistrationFailed(text.to_owned())))
 }
 
+/// The body of a registration (RFC 7591).
+#[derive(Serialize)]
+struct RegistrationRequest<'a> {
+    client_name: &'static str,
+    redirect_uris: [&'a str; 1],
+    grant_types: [&'static str; 2],
+    response_types: [&'static str; 1],
+    token_endpoint_auth_method: &'static str,
+    application_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+}
+
 /// Registers this program (RFC 7591). The library does the same, but ignores the authentication method in the response.
 ///
 /// # Errors
@@ -119,20 +132,17 @@ pub async fn register(
     let refused = |text: String| registration_refused(Fault::RegistrationRefused, &text);
     let url = Url::parse(endpoint).map_err(|error| refused(error.to_string()))?;
     let client = client(policy, &url, 0).map_err(refused)?;
-    let mut request = json!({
-        "client_name": "MCPProxy",
-        "redirect_uris": [redirect],
-        "grant_types": ["authorization_code", "refresh_token"],
-        "response_types": ["code"],
-        "token_endpoint_auth_method": "none",
-        "application_type": "native",
-    });
-    if !scopes.is_empty()
-        && let Some(request) = request.as_object_mut()
-    {
-        request.insert("scope".to_owned(), scopes.join(" ").into());
-    }
-    let request = client.post(url).header("content-type", "application/json").body(request.to_string());
+    let request = RegistrationRequest {
+        client_name: "MCPProxy",
+        redirect_uris: [redirect],
+        grant_types: ["authorization_code", "refresh_token"],
+        response_types: ["code"],
+        token_endpoint_auth_method: "none",
+        application_type: "native",
+        scope: (!scopes.is_empty()).then(|| scopes.join(" ")),
+    };
+    let request = serde_json::to_vec(&request).map_err(|error| refused(error.to_string()))?;
+    let request = client.post(url).header("content-type", "application/json").body(request);
     let response = request.send().await.map_err(|error| refused(chain(&error.without_url())))?;
     let status = response.status();
     let body = body(response).await.map_err(refused)?;

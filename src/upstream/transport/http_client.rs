@@ -158,7 +158,7 @@ pub async fn send(request: RequestBuilder, token: Option<String>) -> Result<Resp
     match (response.status(), challenge) {
         (StatusCode::UNAUTHORIZED, Some(challenge)) => Err(Error::AuthRequired(AuthRequiredError::new(challenge))),
         // Some servers name the way to sign in only at their well-known URL.
-        (StatusCode::UNAUTHORIZED, None) => Err(Error::UnexpectedServerResponse("HTTP 401".into())),
+        (StatusCode::UNAUTHORIZED, None) => Err(HttpStatusError::new(401, None).into()),
         (StatusCode::FORBIDDEN, Some(challenge)) => {
             Err(Error::InsufficientScope(InsufficientScopeError::new(challenge, None)))
         }
@@ -267,10 +267,8 @@ impl Posted {
     }
 
     fn refused(&self, status: StatusCode, body: &[u8]) -> Error {
-        if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
-            return HttpStatusError::new(status.as_u16(), None).into();
-        }
-        Error::UnexpectedServerResponse(format!("HTTP {status}: {}", message::start_of(body)).into())
+        tracing::debug!(server = %self.server, "HTTP {status}: {}", message::start_of(body));
+        HttpStatusError::new(status.as_u16(), None).into()
     }
 }
 
@@ -548,10 +546,9 @@ mod tests {
     #[tokio::test]
     async fn statuses_without_a_message_keep_their_meaning() {
         let read = async |status, body: &'static str| posted(false).read(response(status, "text/plain", body)).await;
-        assert!(matches!(read(503, "down").await, Err(Error::HttpStatus(error)) if error.status == 503));
-        assert!(
-            matches!(read(404, "no").await, Err(Error::UnexpectedServerResponse(text)) if text.starts_with("HTTP 404"))
-        );
+        for status in [404, 429, 503] {
+            assert!(matches!(read(status, "no").await, Err(Error::HttpStatus(error)) if error.status == status));
+        }
         let accepted = read(202, "").await.unwrap();
         assert!(matches!(accepted, StreamableHttpPostResponse::Json(..)), "nothing else can end the request");
         for (streamless, waits) in [(false, true), (true, false)] {

@@ -76,7 +76,6 @@ fn lost(config: &ServerConfig, reason: &str) -> ConnectError {
 pub fn refused(error: &(dyn Error + 'static)) -> Option<u16> {
     match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
         Some(StreamableHttpError::HttpStatus(error)) => Some(error.status),
-        Some(StreamableHttpError::UnexpectedServerResponse(text)) => status_of(text),
         _ => None,
     }
 }
@@ -101,13 +100,14 @@ pub fn explained(config: &ServerConfig, error: &(dyn Error + 'static)) -> Connec
         Some(StreamableHttpError::SessionExpired) => {
             (Fault::Http { status: 404 }, format!("`{url}` did not accept its own new session (404)"))
         }
+        // No challenge: some servers name the way to sign in only at their well-known URL.
+        Some(StreamableHttpError::HttpStatus(error)) if error.status == 401 && !has_own(config) => {
+            return ConnectError::SignIn(None);
+        }
         Some(StreamableHttpError::HttpStatus(error)) => of_status(error.status),
-        Some(StreamableHttpError::UnexpectedServerResponse(text)) => match status_of(text) {
-            // No challenge: some servers name the way to sign in only at their well-known URL.
-            Some(401) if !has_own(config) => return ConnectError::SignIn(None),
-            Some(status) => of_status(status),
-            None => (not_mcp(), format!("`{url}` did not respond like an MCP server: {}", first_line(text))),
-        },
+        Some(StreamableHttpError::UnexpectedServerResponse(text)) => {
+            (not_mcp(), format!("`{url}` did not respond like an MCP server: {}", first_line(text)))
+        }
         Some(StreamableHttpError::Client(error)) => of_connection(config, &url, error),
         Some(StreamableHttpError::ReinitializationFailed(error)) => {
             (rejection(error, true), format!("`{url}`: {}", first_line(&error.message)))
@@ -145,11 +145,6 @@ fn of_connection(config: &ServerConfig, url: &str, error: &reqwest::Error) -> (F
     (fault, text)
 }
 
-/// The status in an error text such as `HTTP 404 Not Found: …`.
-fn status_of(text: &str) -> Option<u16> {
-    text.strip_prefix("HTTP ")?.split([' ', ':']).next()?.parse().ok()
-}
-
 fn of_status(protocol: Protocol, url: &str, status: u16) -> String {
     match status {
         401 | 403 => format!(
@@ -177,12 +172,21 @@ fn of_status(protocol: Protocol, url: &str, status: u16) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rmcp::transport::streamable_http_client::HttpStatusError;
+
     use super::*;
 
     #[test]
-    fn the_status_is_found_in_an_error_text() {
-        assert_eq!(status_of("HTTP 404 Not Found: <!DOCTYPE html>"), Some(404));
-        assert_eq!(status_of("could not parse JSON body"), None);
+    fn a_status_says_whether_a_sign_in_helps() {
+        let error = |status| StreamableHttpError::<reqwest::Error>::from(HttpStatusError::new(status, None));
+        let mut config = ServerConfig {
+            url: Some("https://h.test/mcp".to_owned()),
+            ..ServerConfig::default()
+        };
+        assert!(matches!(explained(&config, &error(401)), ConnectError::SignIn(None)));
+        assert_eq!(explained(&config, &error(403)).failure().unwrap().fault, Fault::Http { status: 403 });
+        config.headers.insert("Authorization".to_owned(), "Bearer x".to_owned());
+        assert_eq!(explained(&config, &error(401)).failure().unwrap().fault, Fault::Http { status: 401 });
     }
 
     #[test]
