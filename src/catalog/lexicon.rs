@@ -10,10 +10,10 @@ use crate::catalog::tokenizer::{Words, is_plain_word, runs, split};
 use crate::catalog::weights::FIELDS;
 
 /// Number of a term.
-pub type TermId = u32;
+pub(super) type TermId = u32;
 
 /// Index of each field of a tool that is used by itself.
-pub const NAME: usize = 1;
+pub(super) const NAME: usize = 1;
 const DESCRIPTION: usize = 2;
 const PARAMETERS: usize = 3;
 
@@ -23,7 +23,7 @@ const SHORTEST_JOINED: usize = 7;
 const PART_OCCURS: usize = 2;
 
 /// Assigns numbers to terms. Splits each run of letters once, and stems each word once.
-pub struct Lexicon<'a> {
+pub(super) struct Lexicon<'a> {
     words: &'a Words,
     stems: Interner,
     /// The unstemmed words, and their terms; none for stop words.
@@ -37,7 +37,7 @@ pub struct Lexicon<'a> {
 
 impl<'a> Lexicon<'a> {
     /// Creates a lexicon without terms.
-    pub fn new(words: &'a Words) -> Lexicon<'a> {
+    pub(super) fn new(words: &'a Words) -> Lexicon<'a> {
         Lexicon {
             words,
             stems: Interner::new(),
@@ -50,12 +50,12 @@ impl<'a> Lexicon<'a> {
     }
 
     /// Returns the number of terms.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.stems.len()
     }
 
     /// Returns the stems by term; and the unstemmed words with their terms.
-    pub fn into_parts(mut self) -> (Interner, Strings, Vec<Option<TermId>>) {
+    pub(super) fn into_parts(mut self) -> (Interner, Strings, Vec<Option<TermId>>) {
         self.stems.shrink();
         self.of_spelled.shrink_to_fit();
         (self.stems, self.spelled.into_strings(), self.of_spelled)
@@ -108,7 +108,7 @@ impl<'a> Lexicon<'a> {
 }
 
 /// The terms of each field of all tools.
-pub struct Texts {
+pub(super) struct Texts {
     terms: Vec<TermId>,
     /// Where each field of each tool ends in `terms`.
     ends: Vec<[usize; FIELDS]>,
@@ -118,7 +118,7 @@ pub struct Texts {
 
 impl Texts {
     /// Splits the texts of the tools: server, name, title and description, parameters, their descriptions.
-    pub fn read(entries: &[Entry], lexicon: &mut Lexicon<'_>) -> Texts {
+    pub(super) fn read(entries: &[Entry], lexicon: &mut Lexicon<'_>) -> Texts {
         let (mut terms, mut ends) = (Vec::new(), Vec::with_capacity(entries.len()));
         for Entry { server, tool } in entries {
             lexicon.append(server, &mut terms);
@@ -143,12 +143,12 @@ impl Texts {
     }
 
     /// Returns the number of tools.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.ends.len()
     }
 
     /// Returns the terms of a field of a tool.
-    pub fn field(&self, entry: usize, field: usize) -> impl ExactSizeIterator<Item = TermId> + '_ {
+    pub(super) fn field(&self, entry: usize, field: usize) -> impl ExactSizeIterator<Item = TermId> + '_ {
         let end = |field: usize| Some(*self.ends.get(entry)?.get(field)?);
         let start = match (field.checked_sub(1), entry.checked_sub(1)) {
             (Some(previous), _) => end(previous),
@@ -161,7 +161,7 @@ impl Texts {
     }
 
     /// Adds the parts of compounds to the names that contain them.
-    pub fn split_names(&mut self, entries: &[Entry], lexicon: &Lexicon<'_>) {
+    pub(super) fn split_names(&mut self, entries: &[Entry], lexicon: &Lexicon<'_>) {
         let occurs = self.counts(lexicon.len(), [DESCRIPTION, PARAMETERS]);
         let known = |word: &str| {
             let term = lexicon.known(word)?;
@@ -183,7 +183,7 @@ impl Texts {
     }
 
     /// Returns in how many tools each term occurs in one of these fields.
-    pub fn counts<const N: usize>(&self, terms: usize, fields: [usize; N]) -> Vec<u32> {
+    pub(super) fn counts<const N: usize>(&self, terms: usize, fields: [usize; N]) -> Vec<u32> {
         // The number of the last tool in which a term was seen, from 1, and the number of tools.
         let mut seen = vec![(0_usize, 0_u32); terms];
         for entry in 0..self.len() {

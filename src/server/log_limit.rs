@@ -19,14 +19,14 @@ use crate::upstream::session::rate_limit::{Decision, RateLimit};
 const MOST: usize = 10_000;
 
 /// Formats events, and drops those of a source that logs too much. A source is a server, or a module for other events.
-pub struct Limited<F> {
+pub(super) struct Limited<F> {
     inner: F,
     limits: Mutex<HashMap<String, RateLimit>>,
     now: fn() -> Instant,
 }
 
 impl<F> Limited<F> {
-    pub fn new(inner: F) -> Limited<F> {
+    pub(super) fn new(inner: F) -> Limited<F> {
         Limited {
             inner,
             limits: Mutex::default(),

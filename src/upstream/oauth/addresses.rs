@@ -198,7 +198,7 @@ struct NotAllowed(String);
 
 /// Resolves names for a sign-in, and returns the addresses that it may use.
 #[derive(Debug)]
-pub struct CheckedResolver<R = SystemResolver> {
+pub(super) struct CheckedResolver<R = SystemResolver> {
     pub policy: Arc<AddressPolicy>,
     pub lookup: Arc<R>,
 }
