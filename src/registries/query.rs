@@ -55,6 +55,7 @@ impl Query {
                 (20, is_part(&title)),
                 (10, is_part(&description)),
                 (5, last.contains(word.as_str()) || space.contains(word.as_str())),
+                (5, word.contains('/') && lower(&record.name).contains(word.as_str())),
                 (3, title.contains(word.as_str()) || description.contains(word.as_str())),
             ];
             let score: u32 = score.iter().filter(|(_, fits)| *fits).map(|(points, _)| points).sum();
@@ -118,6 +119,7 @@ mod tests {
             ]
         );
         assert_eq!(names("github issues"), ["io.github.z/github-issues", "io.github.x/other"]);
+        assert_eq!(names("z/github"), ["io.github.z/github-issues"]);
         assert!(names("absent").is_empty());
         assert_eq!(names("").len(), 4);
     }

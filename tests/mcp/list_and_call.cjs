@@ -1,4 +1,5 @@
-// The official TypeScript client over HTTP: list_and_call.cjs SDK URL CALLS lists everything and makes the calls, [[tool, arguments], …].
+// The official TypeScript client over HTTP: list_and_call.cjs SDK URL CALLS lists everything and makes the calls,
+// [[tool, arguments], …], or `all` to call every listed tool without arguments.
 const path = require("node:path");
 const { createRequire } = require("node:module");
 const load = createRequire(path.resolve(__dirname, "../../target/tools/node/package.json"));
@@ -15,7 +16,8 @@ async function main([sdk, address, calls]) {
     if (rest.prompts) await client.listPrompts();
     if (rest.resources) await client.listResources();
     const said = [];
-    for (const [name, given] of JSON.parse(calls)) {
+    const made = calls === "all" ? tools.map((name) => [name, {}]) : JSON.parse(calls);
+    for (const [name, given] of made) {
         const answer = await client.callTool({ name, arguments: given }).catch((error) => ({ failed: error.message }));
         said.push(answer.failed ?? answer.content.map((block) => block.text ?? block.type));
     }

@@ -29,7 +29,7 @@ async def work():
         if capabilities.resources:
             await session.list_resources()
         said = []
-        for name, arguments in json.loads(calls):
+        for name, arguments in [(tool, {}) for tool in tools] if calls == "all" else json.loads(calls):
             try:
                 result = await session.call_tool(name, arguments)
                 said.append([getattr(block, "text", block.type) for block in result.content])
@@ -38,4 +38,4 @@ async def work():
         print(json.dumps({"tools": tools, "said": said, "broken": broken}))
 
 
-asyncio.run(asyncio.wait_for(work(), 50))
+asyncio.run(asyncio.wait_for(work(), 200))

@@ -175,8 +175,14 @@ class OddServers(unittest.TestCase):
     def timed(self, client, tool):
         began = time.monotonic()
         text = client.call(tool)
-        self.assertLess(time.monotonic() - began, 2, f"{tool} hung: {text}")
+        took = time.monotonic() - began
+        self.assertLess(took, 2, f"{tool} hung: {text}")
+        self.took = [*getattr(self, "took", []), took]
         return text
+
+    def tearDown(self):
+        if took := getattr(self, "took", None):
+            print(f"       {len(took)} calls with odd responses, the slowest after {1000 * max(took):.0f} ms", flush=True)
 
     def test_stdio(self):
         """invalid output of a stdio server reaches its caller, repaired or as an error, on both paths"""
