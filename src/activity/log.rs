@@ -464,9 +464,7 @@ impl Shared {
         match stored {
             Ok(()) => {
                 state.failure = None;
-                while state.unstored.front().is_some_and(|(id, _)| *id <= last) {
-                    state.unstored.pop_front();
-                }
+                state.unstored.retain(|(id, _)| *id > last);
                 self.changed.notify_all();
             }
             Err(error) => {

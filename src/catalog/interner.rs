@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 
 /// Strings by number, in one allocation.
 #[derive(Default)]
-pub struct Strings {
+pub(super) struct Strings {
     text: String,
     /// The end of each string in `text`.
     ends: Vec<usize>,
@@ -12,12 +12,12 @@ pub struct Strings {
 
 impl Strings {
     /// Returns the number of strings.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.ends.len()
     }
 
     /// Returns the string with this number.
-    pub fn get(&self, number: u32) -> Option<&str> {
+    pub(super) fn get(&self, number: u32) -> Option<&str> {
         let number = number as usize;
         let start = match number.checked_sub(1) {
             Some(previous) => *self.ends.get(previous)?,
@@ -27,7 +27,7 @@ impl Strings {
     }
 
     /// Returns all numbers in the alphabetical order of their strings.
-    pub fn sorted(&self) -> Vec<u32> {
+    pub(super) fn sorted(&self) -> Vec<u32> {
         let numbers = 0..u32::try_from(self.len()).unwrap_or(u32::MAX);
         let mut keyed: Vec<(u64, u32)> =
             numbers.map(|number| (self.get(number).map_or(0, first_bytes), number)).collect();
@@ -44,7 +44,7 @@ impl Strings {
     }
 
     /// Gives back the memory that later strings would have used.
-    pub fn shrink(&mut self) {
+    pub(super) fn shrink(&mut self) {
         self.text.shrink_to_fit();
         self.ends.shrink_to_fit();
     }
@@ -61,7 +61,7 @@ fn first_bytes(string: &str) -> u64 {
 ///
 /// A hash table with a key of its own, so that the texts of a server cannot slow it down by colliding hashes. It is
 /// several times faster than the standard one on words, and needs one allocation for all of them.
-pub struct Interner {
+pub(super) struct Interner {
     strings: Strings,
     slots: Vec<Slot>,
     key: u64,
@@ -81,7 +81,7 @@ const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Interner {
     /// Creates an interner without strings.
-    pub fn new() -> Interner {
+    pub(super) fn new() -> Interner {
         Interner {
             strings: Strings::default(),
             slots: vec![Slot::default(); FIRST_SLOTS],
@@ -90,28 +90,28 @@ impl Interner {
     }
 
     /// Returns the number of strings.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.strings.len()
     }
 
     /// Returns the strings.
-    pub fn strings(&self) -> &Strings {
+    pub(super) fn strings(&self) -> &Strings {
         &self.strings
     }
 
     /// Returns the strings, without the means to find one.
-    pub fn into_strings(mut self) -> Strings {
+    pub(super) fn into_strings(mut self) -> Strings {
         self.strings.shrink();
         self.strings
     }
 
     /// Returns the number of a string.
-    pub fn get(&self, string: &str) -> Option<u32> {
+    pub(super) fn get(&self, string: &str) -> Option<u32> {
         self.find(string, self.hash(string)).ok()
     }
 
     /// Returns the number of a string, and whether the string is new.
-    pub fn add(&mut self, string: &str) -> (u32, bool) {
+    pub(super) fn add(&mut self, string: &str) -> (u32, bool) {
         let hash = self.hash(string);
         match self.find(string, hash) {
             Ok(number) => (number, false),
@@ -127,7 +127,7 @@ impl Interner {
     }
 
     /// Gives back the memory that later strings would have used.
-    pub fn shrink(&mut self) {
+    pub(super) fn shrink(&mut self) {
         self.strings.shrink();
     }
 

@@ -354,7 +354,8 @@ mod tests {
         let part = json!({"alpha": {"y": 1}, "zebra": 2, "telemetry": {"enabled": false}});
         document.merge(part.as_object().cloned().unwrap()).unwrap();
         let merged: Value = serde_json::from_str(&document.text()).unwrap();
-        assert_eq!(merged["alpha"], json!({"x": [1.5], "y": 1}));
+        let alpha: Value = serde_json::from_str(r#"{"x": [1.50], "y": 1}"#).unwrap();
+        assert_eq!(merged["alpha"], alpha);
         assert_eq!((&merged["zebra"], &merged["telemetry"]["enabled"]), (&json!(2), &json!(false)));
     }
 

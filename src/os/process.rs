@@ -174,8 +174,8 @@ mod tests {
 
     #[test]
     fn a_marked_process_is_killed_in_whatever_session_it_is() {
-        let mark = format!("MCPPROXY_TEST_MARK={}", std::process::id());
-        let start = |mark: &str| Command::new("setsid").args(["sleep", "1000"]).env("MCPPROXY_TEST_MARK", mark).spawn();
+        let mark = format!("TEST_MARK={}", std::process::id());
+        let start = |mark: &str| Command::new("setsid").args(["sleep", "1000"]).env("TEST_MARK", mark).spawn();
         let mut marked = start(&std::process::id().to_string()).unwrap();
         let mut other = start("another").unwrap();
         // It has its variables once the new program runs.

@@ -13,10 +13,10 @@ use maud::{Markup, html};
 
 use crate::os::files;
 use crate::server::page::access::Visitor;
+use crate::server::page::api::unknown_server;
 use crate::server::page::form::Fields;
 use crate::server::page::layout::{Frame, encoded, foreign, heading, page};
 use crate::server::page::pages::Pages;
-use crate::server::page::show::unknown_server;
 
 /// Pause between two looks at the file.
 const PAUSE: Duration = Duration::from_millis(500);

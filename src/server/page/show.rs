@@ -20,7 +20,7 @@ use crate::contract::review::Review;
 use crate::server::page::access::Visitor;
 use crate::server::page::activity::{Activity, Chosen};
 use crate::server::page::add::Entered;
-use crate::server::page::api::ApiError;
+use crate::server::page::api::{ApiError, unknown_server};
 use crate::server::page::clients::Clients;
 use crate::server::page::form::Fields;
 use crate::server::page::home::Home;
@@ -104,14 +104,6 @@ pub(super) async fn show_server(State(pages): Core, Extension(visitor): Who, Pat
         calls: calls.activities,
     };
     servers::details(&pages.frame(&visitor).await, &details).into_response()
-}
-
-pub(super) fn unknown_server(name: &str) -> ApiError {
-    ApiError {
-        status: 404,
-        message: format!("There is no server named `{name}`. It may have been removed."),
-        data: Value::Null,
-    }
 }
 
 pub(super) async fn show_add(State(pages): Core, Extension(visitor): Who) -> Response {

@@ -48,6 +48,9 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
+/// The key under which the JSON library presents other numbers than 64-bit integers.
+const LIBRARY_NUMBER: &str = "$serde_json::private::Number";
+
 struct JsonVisitor;
 
 impl<'de> Visitor<'de> for JsonVisitor {
@@ -94,11 +97,16 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json, A::Error> {
-        let mut object = Vec::new();
+        let mut object: Vec<(String, Json)> = Vec::new();
         while let Some(entry) = entries.next_entry()? {
             object.push(entry);
         }
-        Ok(Json::Object(object))
+        Ok(match object.as_slice() {
+            [(key, Json::Text(number))] if key == LIBRARY_NUMBER && number.parse::<f64>().is_ok() => {
+                Json::Number(number.clone())
+            }
+            _ => Json::Object(object),
+        })
     }
 }
 

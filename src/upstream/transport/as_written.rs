@@ -86,6 +86,30 @@ mod tests {
         }
     }
 
+    /// The JSON library presents a fraction as a map to types that buffer their contents, which then may not read it.
+    #[test]
+    fn the_library_reads_messages_with_fractions() {
+        use rmcp::model::{ClientJsonRpcMessage, ServerJsonRpcMessage};
+        for message in [
+            r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":0.5,"total":1.5}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage","params":{"messages":[],"maxTokens":5,"temperature":0.7}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{"resources":[{"uri":"a:b","name":"a","annotations":{"priority":0.5}}]}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"m","data":{"n":0.5}}}"#,
+        ] {
+            let read =
+                serde_json::from_str::<ServerJsonRpcMessage>(message).unwrap_or_else(|e| panic!("{message}: {e}"));
+            assert!(!format!("{read:?}").contains("Custom"), "{read:?}");
+        }
+        for message in [
+            r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":0.5,"total":1.5}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","arguments":{"n":0.5}}}"#,
+        ] {
+            let read =
+                serde_json::from_str::<ClientJsonRpcMessage>(message).unwrap_or_else(|e| panic!("{message}: {e}"));
+            assert!(!format!("{read:?}").contains("Custom"), "{read:?}");
+        }
+    }
+
     #[test]
     fn other_results_have_the_librarys_types() {
         let result =
