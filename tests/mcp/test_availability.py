@@ -32,8 +32,8 @@ for line in sys.stdin:
     print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}), flush=True)
 """
 
-CALLS = 200
-LIMIT = float(os.environ.get("AVAILABILITY_LIMIT_MS", "500"))
+CALLS = 100
+LIMIT = float(os.environ.get("AVAILABILITY_LIMIT_MS", "5000"))
 FLOOD = (16 << 20) - 4096
 
 
