@@ -20,12 +20,12 @@ const TOOLS: usize = 10;
 
 fn call(number: usize) -> Call {
     Call {
-        kind: "tool_call".into(),
-        source: "mcp".into(),
+        kind: "tool_call",
+        source: "mcp",
         server: format!("server-{:04}", number * 7 % SERVERS),
         tool: format!("tool_{}", number % TOOLS),
-        status: if number % 50 == 0 { "error" } else { "success" }.into(),
-        error: (number % 50 == 0).then(|| "could not open `/tmp/x`: no such file".to_owned()),
+        status: if number.is_multiple_of(50) { "error" } else { "success" },
+        error: number.is_multiple_of(50).then(|| "could not open `/tmp/x`: no such file".to_owned()),
         took: Duration::from_millis(number as u64 % 400),
         client: Some("claude-code".to_owned()),
         session: Some(format!("session-{}", number / 1_000)),

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
@@ -107,7 +107,7 @@ impl Serialize for Plain<'_> {
             Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
                 (Some(number), ..) => serializer.serialize_u64(number),
                 (_, Some(number), _) => serializer.serialize_i64(number),
-                (.., Some(value)) if Value::from(value).to_string() == number.to_string() => {
+                (.., Some(value)) if Number::from_f64(value).as_ref() == Some(number) => {
                     serializer.serialize_f64(value)
                 }
                 _ => serializer.serialize_str(&number.to_string()),

@@ -367,7 +367,7 @@ mod tests {
         let server = |number: usize| Server {
             name: format!("server-{number:04}"),
             enabled: true,
-            status: if number % 2 == 0 { "connected" } else { "error" }.into(),
+            status: if number.is_multiple_of(2) { "connected" } else { "error" }.into(),
             command: Some("npx".into()),
             ..Server::default()
         };

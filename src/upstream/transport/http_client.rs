@@ -336,7 +336,7 @@ fn messages(response: Response, id: Option<RequestId>, server: Arc<str>) -> BoxS
                 let text = format!("the server's response broke off: {error}");
                 let missing = progress.missing(id.as_ref(), text);
                 progress.answered = true;
-                vec![missing.map_or(Err(error), Ok)]
+                vec![missing.ok_or(error)]
             }
             None => {
                 let text = unreadable(&progress.noise);
