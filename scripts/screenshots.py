@@ -64,7 +64,9 @@ def shoot(person, pictures, media, python):
     person.dismiss_second_step()
 
     # The sandbox hides the home directory, which the program of this server is in.
-    read = [str(pathlib.Path(python).parent.parent), str(person.directory)]
+    environment = person.directory / "python"
+    environment.symlink_to(pathlib.Path(python).parent.parent)
+    read = [str(environment), str(script), str(tools)]
     entries = {name: {"command": words[0], "args": words[1:]} for name, words in SERVERS.items()}
     entries["weather"] = {"command": "weather-server", "isolation": {"read": read}}
     for name, entry in entries.items():
@@ -108,17 +110,27 @@ def shoot(person, pictures, media, python):
     person.quit(tray, icon)
 
 
+BROWSER = """
+const [library, link, path] = process.argv.slice(1);
+const { chromium } = require(library);
+(async () => {
+    const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
+    const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+    await page.goto(link, { waitUntil: "load" });
+    await page.screenshot({ path });
+    await browser.close();
+})();
+"""
+
+
 def web_ui(person, media):
     """The home page after some calls, in a browser without a window."""
     for name, arguments in [("echo", {"message": "Hello"}), ("get-sum", {"a": 2, "b": 3}), ("echo", {"message": "Hi"})]:
         called = person.run(CORE, "call", "tool-read", "-t", f"everything:{name}", "-j", json.dumps(arguments))
         assert called.returncode == 0, called.stderr
     link = person.run(CORE, "ui", "--print").stdout.strip()
-    target, profile = media / "web-ui.png", person.directory / "browser"
-    command(
-        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}",
-        "--window-size=1280,900", "--virtual-time-budget=3000", f"--screenshot={target}", link,
-    )  # fmt: skip
+    target, modules = media / "web-ui.png", pathlib.Path(__file__).parent.parent / "target/tools/page/node_modules"
+    command("node", "-e", BROWSER, modules / "playwright-core", link, target)
     command("mogrify", "-strip", "-define", "png:compression-level=9", target)
     print(f"  {target}", flush=True)
 

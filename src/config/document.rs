@@ -141,9 +141,15 @@ impl Document {
         if !self.sets_isolation()
             && let Some(fields) = entry.as_object_mut()
             && fields.get("command").and_then(Value::as_str).is_some_and(|command| !command.is_empty())
-            && !fields.contains_key("isolation")
         {
-            fields.insert("isolation".to_owned(), Value::from("auto"));
+            match fields.get_mut("isolation") {
+                None | Some(Value::Null) => drop(fields.insert("isolation".to_owned(), Value::from("auto"))),
+                // Keys such as `read` alone do not say which isolation they belong to.
+                Some(Value::Object(keys)) if !["mode", "enabled"].iter().any(|key| keys.contains_key(*key)) => {
+                    keys.insert("mode".to_owned(), Value::from("auto"));
+                }
+                Some(_) => {}
+            }
         }
         self.add_server(name, entry)
     }
@@ -330,6 +336,14 @@ mod tests {
         assert_eq!(isolation("{}", json!({"name": "s", "url": "http://h"})), None);
         let own = json!({"name": "s", "command": "npx", "isolation": {"mode": "none"}});
         assert_eq!(isolation("{}", own), Some(json!({"mode": "none"})));
+        for own in [json!({"mode": "none"}), json!({"enabled": false}), json!("none")] {
+            let entry = json!({"name": "s", "command": "npx", "isolation": own});
+            assert_eq!(isolation("{}", entry), Some(own));
+        }
+        let read = json!({"name": "s", "command": "npx", "isolation": {"read": ["~/data"]}});
+        assert_eq!(isolation("{}", read.clone()), Some(json!({"read": ["~/data"], "mode": "auto"})));
+        let all = isolation(r#"{"docker_isolation": {"enabled": true}}"#, read);
+        assert_eq!(all, Some(json!({"read": ["~/data"]})), "the mode of all servers holds");
     }
 
     #[test]
