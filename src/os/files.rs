@@ -55,7 +55,7 @@ pub fn last_lines(path: &Path, most: usize) -> io::Result<Vec<String>> {
 }
 
 /// Returns the complete lines of a text file after its first `from` bytes, and their end. A file that has become shorter
-/// is read from its start. At most [`END`] bytes are read; what is before them is skipped.
+/// is read from its start. At most `END` bytes are read; what is before them is skipped.
 ///
 /// # Errors
 /// The file could not be read.

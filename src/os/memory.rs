@@ -1,5 +1,8 @@
 //! How much memory this program may use, and memory that is free in it, but not yet for others.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 /// The limit of this program's address space (`ulimit -v`); `None` without one.
 pub fn address_space() -> Option<u64> {
     #[cfg(unix)]
@@ -22,6 +25,20 @@ pub fn fit_address_space() {
             mallopt(ARENAS, 1);
         }
     }
+}
+
+/// Returns free memory to the system in a second, when what a caller still holds is free too. Does nothing outside a runtime.
+pub fn give_back_soon() {
+    static IS_DUE: AtomicBool = AtomicBool::new(false);
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    if IS_DUE.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    runtime.spawn(async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        IS_DUE.store(false, Ordering::Release);
+        let _ = tokio::task::spawn_blocking(give_back).await;
+    });
 }
 
 /// Returns free memory to the system. The GNU allocator keeps what lies between allocations in use, which after a thousand sessions is most

@@ -68,7 +68,7 @@ impl Found {
         describe(&self.record, &self.registry)
     }
 
-    /// Builds the entry, as [`build`] does, with its origin.
+    /// Builds the entry, as `build` does, with its origin.
     ///
     /// # Errors
     /// [`BuildError`].

@@ -109,7 +109,7 @@ class Diagnosed(unittest.TestCase):
             ("reference", "MCPX_CONFIG_INVALID_ENTRY", {"command": "cat", "env": {"A": "${vault:x}"}}),
             ("scheme", "MCPX_CONFIG_INVALID_ENTRY", {"url": "ftp://127.0.0.1/mcp", "protocol": "http"}),
             ("isolation", "MCPX_CONFIG_INVALID_ENTRY", {"command": "cat", "isolation": "vault"}),
-            ("closed", "MCPX_ISOLATION_DENIED", {"command": "cat", "args": [str(here / ".ssh/id_rsa")], "isolation": {"mode": "sandbox"}}),
+            ("closed", "MCPX_ISOLATION_DENIED", {"command": "sh", "args": ["-c", f"cat '{here}/.ssh/id_rsa'"], "isolation": {"mode": "sandbox"}}),
             ("network", "MCPX_ISOLATION_REFUSED", {"command": "cat", "isolation": {"mode": "sandbox", "network": "loopback"}}),
             ("new", "MCPX_QUARANTINE_PENDING_APPROVAL", {"command": "cat", "quarantined": True}),
         ]

@@ -23,6 +23,7 @@ use crate::gateway::search_mode::result_cache::ResultCache;
 use crate::gateway::search_mode::retrieve_tools::{Defaults, Detail};
 use crate::gateway::search_mode::search_outcomes::SearchOutcomes;
 use crate::gateway::search_mode::{describe_tool, retrieve_tools, truncate};
+use crate::os::memory;
 use crate::telemetry::store::recorder::Recorder;
 use crate::telemetry::usage_counts::{Counter, UsageCounts};
 use crate::upstream::approvals::PendingTool;
@@ -33,6 +34,8 @@ type Indexed = (String, Option<Arc<Vec<Tool>>>, Arc<Vec<PendingTool>>, Option<Un
 
 /// Maximum number of servers whose instructions a search result quotes.
 const INSTRUCTED_SERVERS: usize = 2;
+/// A text after which memory is returned to the system, in bytes.
+const LARGE: usize = 1 << 20;
 
 /// The proxy's own tools, with their index and cache.
 pub struct OwnTools {
@@ -253,6 +256,10 @@ impl OwnTools {
 
     /// Returns the start of a text, and how to read the rest.
     fn cut(&self, server: &str, tool: &str, text: &str, limit: usize) -> String {
+        // Several copies of it were in memory.
+        if text.len() > LARGE {
+            memory::give_back_soon();
+        }
         let start = truncate::start(text, limit);
         let key = self.kept.lock().unwrap_or_else(PoisonError::into_inner).keep(server, tool, text, Instant::now());
         let Some(key) = key else {

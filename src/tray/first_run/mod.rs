@@ -1,6 +1,6 @@
 //! The first-run question: whether to ask it, its text, and what an answer means.
 //!
-//! [`window`] shows it. Each desktop has its own file for that. [`next_step`] decides about the second window.
+//! [`window`] shows it. Each desktop has its own file for that. [`next_step()`] decides about the second window.
 
 #[cfg_attr(windows, path = "win32.rs")]
 #[cfg_attr(target_os = "macos", path = "appkit.rs")]
