@@ -68,7 +68,7 @@ async function refresh() {
   if (isBusy() || document.hidden || !live || live.dataset.still === "1") { again = false; stale = true; return; }
   running = true;
   try {
-    const response = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
+    const response = await fetch(location.href, { headers: { accept: "text/html", "x-mcpproxy-refresh": "1" }, cache: "no-store" });
     if (response.status === 401) { location.reload(); return; }
     if (!response.ok && response.status !== 404) return;
     const page = new DOMParser().parseFromString(await response.text(), "text/html");

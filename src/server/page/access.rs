@@ -50,6 +50,8 @@ pub struct Notice {
 pub struct Visitor {
     pub session: String,
     pub form_token: String,
+    /// The page's script asks for the state of a page that is open. Only a page that the user opens shows the notice.
+    pub refreshes: bool,
 }
 
 impl Access {
@@ -112,6 +114,7 @@ impl Access {
         Some(Visitor {
             session: session.to_owned(),
             form_token: found.form_token.clone(),
+            refreshes: false,
         })
     }
 

@@ -171,10 +171,17 @@ fn with_cookie(value: &str) -> HeaderMap {
     headers
 }
 
+/// Header of the requests of `page.js`.
+const REFRESH: &str = "x-mcpproxy-refresh";
+
 fn visitor(pages: &Pages, headers: &HeaderMap) -> Option<Visitor> {
     let sent = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     sent.filter_map(|header| cookie(header, &pages.cookie))
         .find_map(|session| pages.app.access.visitor(session, Instant::now()))
+        .map(|visitor| Visitor {
+            refreshes: headers.contains_key(REFRESH),
+            ..visitor
+        })
 }
 
 fn refuse(sentence: &str) -> Response {

@@ -44,7 +44,7 @@ impl Pages {
     pub(super) fn frame_with(&self, visitor: &Visitor, found: &Diagnostics) -> Frame {
         Frame {
             form_token: visitor.form_token.clone(),
-            notice: self.app.access.take_notice(&visitor.session),
+            notice: (!visitor.refreshes).then(|| self.app.access.take_notice(&visitor.session)).flatten(),
             to_review: self.app.upstreams.snapshots().iter().filter(|server| waits_for_decision(server)).count(),
             problems: usize::try_from(found.total_issues).unwrap_or_default(),
             in_setup: self.app.access.setup(&visitor.session).is_some(),
