@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changed_since_it_was_shown_is_not_current() {
+    fn a_version_that_changed_since_it_was_shown_is_not_current() {
         let tool = ServerTool {
             name: "add".to_owned(),
             hash: "2".to_owned(),

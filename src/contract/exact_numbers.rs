@@ -7,6 +7,9 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 static MARK: LazyLock<String> = LazyLock::new(|| format!("\u{e000}{}:", uuid::Uuid::new_v4().simple()));
 
 /// Replaces the numbers that the library would change by strings. `json` is valid JSON.
@@ -78,6 +81,15 @@ pub fn restore_text(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// The value with the numbers themselves, for code that reads them.
+pub fn released<T: Serialize + DeserializeOwned + Clone>(value: &T) -> T {
+    let text = serde_json::to_string(value).unwrap_or_default();
+    match restore_text(&text) {
+        Cow::Owned(restored) => serde_json::from_str(&restored).unwrap_or_else(|_| value.clone()),
+        Cow::Borrowed(_) => value.clone(),
+    }
+}
+
 fn is_of_number(byte: u8) -> bool {
     byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E')
 }
@@ -119,6 +131,13 @@ mod tests {
             let quoted = serde_json::to_string(&written).unwrap();
             assert_eq!(restore_text(&quoted), serde_json::to_string(json).unwrap());
         }
+    }
+
+    #[test]
+    fn a_released_value_has_numbers() {
+        let held: Value = serde_json::from_str(&hold(r#"{"limit":1E1,"text":"1E1"}"#)).unwrap();
+        assert!(held["limit"].is_string());
+        assert_eq!((released(&held)["limit"].as_f64(), &released(&held)["text"]), (Some(10.0), &"1E1".into()));
     }
 
     #[test]

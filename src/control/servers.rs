@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_but_this_program_writes_the_history_of_a_server() {
+    async fn only_this_program_writes_a_servers_history() {
         let core = core();
         let model = Origin::Model("c".into());
         core.control.add("a", entry(json!({"name": "a", "command": "true", "enabled": false})), &model).await.unwrap();

@@ -348,9 +348,7 @@ fn required(question: &ServerRequest) -> Value {
 fn has_failed(answer: &Result<ServerResult, ServiceError>) -> bool {
     match answer {
         Ok(ServerResult::CallToolResult(result)) => result.is_error == Some(true),
-        Ok(ServerResult::CustomResult(result)) => {
-            as_written::unwrapped(result.0.clone()).get("isError") == Some(&Value::Bool(true))
-        }
+        Ok(ServerResult::CustomResult(result)) => as_written::is_error(&result.0),
         answer => answer.is_err(),
     }
 }

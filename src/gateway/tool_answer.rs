@@ -4,7 +4,7 @@ use rmcp::ErrorData;
 use rmcp::model::{CallToolResponse, CallToolResult, Extensions, ServerResult};
 use serde_json::{Value, json};
 
-use crate::contract::exact_numbers::restore_text;
+use crate::contract::exact_numbers::released;
 use crate::gateway::http::raw_results;
 use crate::gateway::search_mode::error_results::failed;
 use crate::upstream::error::CallError;
@@ -42,7 +42,7 @@ impl ToolAnswer {
         match self {
             ToolAnswer::Response(CallToolResponse::Complete(result)) => serde_json::to_value(result).ok(),
             ToolAnswer::Response(_) => None,
-            ToolAnswer::Raw(result) => serde_json::from_str(&restore_text(&result.to_string())).ok(),
+            ToolAnswer::Raw(result) => Some(released(result)),
         }
     }
 }

@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn what_killed_processes_left_is_removed() {
+    fn the_files_of_killed_processes_are_removed() {
         let directory = tempfile::tempdir().unwrap();
         let file = |name: &str| fs::write(directory.path().join(name), "secret").unwrap();
         file(".mcpproxy-1-abc");

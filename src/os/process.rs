@@ -83,6 +83,8 @@ pub fn restore_file_limit() -> std::io::Result<()> {
 
 #[cfg(unix)]
 mod imp {
+    use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
+
     /// The processes one of whose variables is accepted.
     #[cfg(target_os = "linux")]
     pub(super) fn processes_with(is_marked: impl Fn(&[u8]) -> bool) -> Vec<u32> {
@@ -100,8 +102,6 @@ mod imp {
     pub(super) fn processes_with(_: impl Fn(&[u8]) -> bool) -> Vec<u32> {
         Vec::new()
     }
-
-    use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
 
     fn id(pid: u32) -> Option<Pid> {
         Pid::from_raw(i32::try_from(pid).ok()?)
@@ -128,14 +128,14 @@ mod imp {
 
 #[cfg(windows)]
 mod imp {
-    pub(super) fn processes_with(_: impl Fn(&[u8]) -> bool) -> Vec<u32> {
-        Vec::new()
-    }
-
     use windows_sys::Win32::Foundation::{CloseHandle, WAIT_TIMEOUT};
     use windows_sys::Win32::System::Threading::{
         OpenProcess, PROCESS_SYNCHRONIZE, PROCESS_TERMINATE, TerminateProcess, WaitForSingleObject,
     };
+
+    pub(super) fn processes_with(_: impl Fn(&[u8]) -> bool) -> Vec<u32> {
+        Vec::new()
+    }
 
     pub(super) fn is_running(pid: u32) -> bool {
         // SAFETY: the handle is checked, used once and closed here.

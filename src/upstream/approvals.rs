@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use rmcp::model::Tool;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use sha2::{Digest, Sha256};
 
 use crate::os::block_in_place::block_in_place;
@@ -399,6 +399,7 @@ fn write_sorted(value: &Value, into: &mut Vec<u8>) {
             }
             into.extend(if values.is_empty() { &b"[]"[..] } else { b"]" });
         }
+        Value::Number(number) => write_plain(&normal(number), into),
         plain => write_plain(plain, into),
     }
 }
@@ -415,6 +416,14 @@ fn write_sorted_fields(fields: &Map<String, Value>, into: &mut Vec<u8>) {
     into.extend(if fields.is_empty() { &b"{}"[..] } else { b"}" });
 }
 
+/// A number as a double unless it is an integer of 64 bits: fingerprints must not depend on its spelling, and the stored ones
+/// come from a JSON library that did not keep it.
+fn normal(number: &Number) -> Number {
+    let integer = number.as_i64().map(Number::from).or_else(|| number.as_u64().map(Number::from));
+    let double = || number.as_f64().and_then(Number::from_f64);
+    integer.filter(|integer| integer == number).or_else(double).unwrap_or_else(|| number.clone())
+}
+
 fn write_plain(value: &(impl Serialize + ?Sized), into: &mut Vec<u8>) {
     // Neither writing to memory nor serializing strings and numbers fails.
     let _ = serde_json::to_writer(into, value);
@@ -426,6 +435,26 @@ mod tests {
 
     fn tool(name: &'static str, description: &'static str) -> Tool {
         Tool::new(name, description, serde_json::Map::new())
+    }
+
+    #[test]
+    fn a_fingerprint_does_not_depend_on_the_spelling_of_numbers() {
+        let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        let print = |text: &str| fingerprint(&read(text));
+        let mut written = Vec::new();
+        write_sorted(&read("[1.0, 1.50, 1e3, 5E-1, -0, -7, 18446744073709551615, 18446744073709551616]"), &mut written);
+        let doubles = serde_json::json!([1.0, 1.5, 1000.0, 0.5, -0.0, -7, u64::MAX, 18_446_744_073_709_551_616.0]);
+        assert_eq!(String::from_utf8(written).unwrap(), doubles.to_string());
+        for (one, other, same) in [
+            ("0.10", "0.1", true),
+            ("1E5", "100000.0", true),
+            ("1", "2", false),
+            ("1", "1.0", false),
+            ("9007199254740993", "9007199254740992", false),
+            ("1e400", "1e401", false),
+        ] {
+            assert_eq!(print(one) == print(other), same, "{one} {other}");
+        }
     }
 
     #[test]
@@ -471,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_approved_is_kept_for_the_next_review() {
+    fn the_approved_version_is_kept_for_the_next_review() {
         let directory = tempfile::tempdir().unwrap();
         let approvals = Approvals::load(&directory.path().join("a.json"));
         approvals.part("s", vec![tool("a", "one"), tool("b", "one")]);
@@ -586,7 +615,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lost_stays_pending_after_a_save_and_a_restart() {
+    fn lost_approvals_stay_pending_after_a_save_and_a_restart() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.json");
         std::fs::write(&path, r#"{"s": {"a": {"descr"#).unwrap();

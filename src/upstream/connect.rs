@@ -34,6 +34,8 @@ use crate::upstream::waiting::ServerStep;
 pub const FIRST_START: Duration = Duration::from_secs(180);
 /// How long a server that already runs may take.
 pub const FIRST_ANSWER: Duration = Duration::from_secs(30);
+/// How long the other side may take to close a session.
+pub const CLOSE: Duration = Duration::from_secs(2);
 
 /// An open session.
 pub struct Session {
@@ -54,6 +56,18 @@ impl Session {
         let info = self.service.peer().peer_info()?;
         let server = info.server_info.as_ref()?;
         Some((server.name.clone(), server.version.clone()))
+    }
+
+    /// Closes the session, and ends its process if it has one.
+    pub async fn end(self) {
+        let Session {
+            mut service, process, ..
+        } = self;
+        let _ = tokio::time::timeout(CLOSE, service.close()).await;
+        drop(service);
+        if let Some(process) = process {
+            process.end().await;
+        }
     }
 }
 

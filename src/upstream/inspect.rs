@@ -116,16 +116,12 @@ impl UpstreamPool {
         }
         let handles = self.separate_handles(&strict);
         let opened = connect(&strict, &self.log_of(name), &handles).await;
-        let session = opened.map_err(|error| {
+        let mut session = opened.map_err(|error| {
             let given = description(config).unwrap_or_default();
             InspectError::Failed(name.to_owned(), format!("{}\n{given}", sentence(&error)))
         })?;
-        let (tools, mut service) = (session.tools, session.service);
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), service.close()).await;
-        drop(service);
-        if let Some(process) = session.process {
-            process.end().await;
-        }
+        let tools = std::mem::take(&mut session.tools);
+        session.end().await;
         Ok(tools.into_iter().map(PendingTool::new).collect())
     }
 

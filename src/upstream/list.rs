@@ -71,7 +71,7 @@ fn without_duplicates(mut tools: Vec<Tool>, server: &str) -> Vec<Tool> {
     tools
 }
 
-/// One page through the library. It only understands pages without odd items.
+/// One page through the library. A page with odd items reaches this as plain JSON, so both are read again.
 async fn library_page<T: Item>(
     peer: &Peer<RoleClient>,
     request: ClientRequest,
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_listed_is_kept_when_the_rest_is_given_up() {
+    async fn listed_items_are_kept_when_the_rest_is_given_up() {
         let circle = listed(|at| (vec![at.to_string()], Some((at % 2).to_string()))).await;
         assert_eq!((circle.items.len(), circle.incomplete.as_deref()), (3, Some("its pages repeat")));
         let empty = listed(|at| (Vec::new(), Some(at.to_string()))).await;

@@ -61,10 +61,16 @@ impl Offer {
 
     /// A resource template.
     pub fn template(template: &ResourceTemplate) -> Offer {
+        let mut definition = serde_json::to_value(template).unwrap_or_default();
+        let priority = template.annotations.as_ref().and_then(|annotations| annotations.priority);
+        if let (Some(priority), Some(written)) = (priority, definition.pointer_mut("/annotations/priority")) {
+            // Stored fingerprints have this number as a double.
+            *written = f64::from(priority).into();
+        }
         Offer {
             kind: OfferKind::Template,
             name: template.uri_template.clone(),
-            definition: serde_json::to_value(template).unwrap_or_default(),
+            definition,
         }
     }
 
@@ -193,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_offers_first_is_approved_and_changes_are_not() {
+    fn first_offers_are_approved_and_changes_are_not() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("offers");
         let approvals = OfferApprovals::load(&path);
@@ -211,7 +217,14 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_held_after_a_save_and_a_restart() {
+    fn the_priority_of_a_template_is_fingerprinted_as_a_double() {
+        let text = r#"{"uriTemplate": "t://{id}", "name": "t", "annotations": {"priority": 0.8}}"#;
+        let offer = Offer::template(&serde_json::from_str(text).unwrap());
+        assert_eq!(offer.definition["annotations"]["priority"], f64::from(0.8_f32));
+    }
+
+    #[test]
+    fn unreadable_approvals_stay_held_after_a_save_and_a_restart() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("offers");
         let (kind, offers) = (OfferKind::Prompt, [prompt("a", "says"), prompt("b", "says")]);

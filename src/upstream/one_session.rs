@@ -14,9 +14,6 @@ use crate::upstream::session::in_flight::CallHandle;
 use crate::upstream::session::multi_round_trip;
 use crate::upstream::simple_call::refuse;
 
-/// How long the other side may take to close the session.
-const CLOSE: Duration = Duration::from_secs(2);
-
 /// An open session.
 pub struct OneSession<'a> {
     pool: &'a UpstreamPool,
@@ -68,13 +65,6 @@ impl OneSession<'_> {
 
     /// Closes the session, and ends its process if it has one.
     pub async fn end(self) {
-        let Session {
-            mut service, process, ..
-        } = self.session;
-        let _ = tokio::time::timeout(CLOSE, service.close()).await;
-        drop(service);
-        if let Some(process) = process {
-            process.end().await;
-        }
+        self.session.end().await;
     }
 }

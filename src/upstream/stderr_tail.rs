@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_cannot_control_a_terminal() {
+    fn the_shown_output_cannot_control_a_terminal() {
         let tail = StderrTail::default();
         tail.push("\u{1b}[31mred\u{1b}[0m \u{202e}x\u{7}\t.\n".as_bytes());
         tail.push(&b"y".repeat(100_000));

@@ -14,7 +14,7 @@ use crate::config::ServerConfig;
 use crate::config::trust::Trust;
 use crate::diagnostics::fault::{ConnectFailure, Failure, Fault};
 use crate::telemetry::usage_counts::{Counter, UsageCounts};
-use crate::upstream::connect::{FIRST_ANSWER, Session, connect};
+use crate::upstream::connect::{CLOSE, FIRST_ANSWER, Session, connect};
 use crate::upstream::connect_error::ConnectError;
 use crate::upstream::exit::Stage;
 use crate::upstream::list::list_tools;
@@ -283,7 +283,7 @@ async fn serve(session: Session, config: &ServerConfig, handles: &ServerHandles)
         handles.state.send_modify(|state| state.phase = Phase::Connecting);
     }
     // Closing the session closes the server's input, which asks it to exit.
-    let _ = tokio::time::timeout(Duration::from_secs(2), service.close()).await;
+    let _ = tokio::time::timeout(CLOSE, service.close()).await;
     drop(service);
     if let Some(process) = process {
         process.end().await;

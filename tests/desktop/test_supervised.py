@@ -314,7 +314,7 @@ class StrangeCores(unittest.TestCase):
             icon = person.icon(tray)
             signals = Signals(icon)
             began = time.monotonic()
-            wait_for("the flood is over", lambda: flooded, 150)
+            wait_for("the flood is over", lambda: flooded, 60)
             icon.wait_menu("Servers (1)")
             wait_for("the last one is shown", lambda: icon.menu().find("◌ s19999"), 20)
             seconds = time.monotonic() - began + 2

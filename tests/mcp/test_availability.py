@@ -12,25 +12,15 @@ import threading
 import time
 import unittest
 
-from world import World, main, wait_for
+from world import World, main, stdio_server, wait_for
 
 # Answers every call with this many bytes.
-SERVER = """
-import json, sys
-text = "x" * int(sys.argv[1])
-for line in sys.stdin:
-    message = json.loads(line)
-    if "id" not in message:
-        continue
-    result = {}
-    if message["method"] == "initialize":
-        result = {"protocolVersion": "2025-06-18", "serverInfo": {"name": "s", "version": "1"}, "capabilities": {"tools": {}}}
+SERVER = stdio_server("""
     if message["method"] == "tools/list":
         result = {"tools": [{"name": "say", "description": "Says", "inputSchema": {"type": "object"}}]}
     if message["method"] == "tools/call":
-        result = {"content": [{"type": "text", "text": text}]}
-    print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}), flush=True)
-"""
+        result = {"content": [{"type": "text", "text": "x" * int(sys.argv[1])}]}
+""")
 
 CALLS = 100
 LIMIT = float(os.environ.get("AVAILABILITY_LIMIT_MS", "5000"))

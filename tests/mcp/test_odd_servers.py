@@ -3,15 +3,13 @@
 Run by `scripts/test mcp`.
 """
 
-import http.server
 import json
 import sys
-import threading
 import time
 import unittest
 
 from test_stays_up import Client
-from world import World, main, wait_for
+from world import McpOverHttp, World, main, serving, wait_for
 
 # Lists one tool for each violation, with an empty cursor at the end, one malformed tool and one duplicate.
 ODD = r"""
@@ -87,20 +85,16 @@ def stdio(name, directory, text, *arguments, **more):
     return {"name": name, "command": sys.executable, "args": [str(script), *arguments], "enabled": True, **more}
 
 
-class OddHttp(http.server.BaseHTTPRequestHandler):
+class OddHttp(McpOverHttp):
     """A server over HTTP whose tools answer with unusual statuses and IDs."""
 
-    protocol_version = "HTTP/1.1"
     sessions, refusals, calls = [], 0, 0
-
-    def do_GET(self):
-        self.reply(405, b"")
 
     def do_DELETE(self):
         self.reply(200, b"")
 
     def do_POST(self):
-        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        message = json.loads(self.body())
         id, method = message.get("id"), message.get("method")
         if method == "initialize":
             self.sessions.append(f"session-{len(self.sessions)}")
@@ -160,16 +154,6 @@ class OddHttp(http.server.BaseHTTPRequestHandler):
     def message(self, id, **more):
         return json.dumps({"jsonrpc": "2.0", "id": id, **more}).encode()
 
-    def reply(self, status, body, headers=None):
-        self.send_response(status)
-        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
 
 class OddServers(unittest.TestCase):
     def timed(self, client, tool):
@@ -205,32 +189,26 @@ class OddServers(unittest.TestCase):
 
     def test_http(self):
         """a response over HTTP ends its call regardless of its ID or status; a lost session is reopened; a 401 requires a sign-in"""
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), OddHttp)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            with World(config={"mcpServers": [{"name": "odd", "url": f"http://127.0.0.1:{server.server_port}/mcp", "enabled": True}]}) as world:
-                world.start_core()
+        with serving(OddHttp) as url, World(config={"mcpServers": [{"name": "odd", "url": f"{url}/mcp", "enabled": True}]}) as world:
+            world.start_core()
+            world.wait_connected("odd")
+            self.assertEqual(world.server("odd")["tool_count"], 8 + len(STREAMS), "the malformed tool hides no other")
+            client = Client(world.port)
+            self.assertIn("the arguments are wrong", self.timed(client, "odd:null-error"))
+            self.assertEqual(self.timed(client, "odd:other-id"), "other id")
+            self.assertIn("no such record", self.timed(client, "odd:not-found"))
+            self.assertIn("the server's response is empty", self.timed(client, "odd:accepted"))
+            for name, (_, expected) in STREAMS.items():
+                self.assertIn(expected, self.timed(client, f"odd:{name}"), name)
+            self.assertEqual(self.timed(client, "odd:lose-session"), "lost")
+            before = OddHttp.calls
+            self.assertRegex(self.timed(client, "odd:plain"), "plain in session-")
+            self.assertEqual(OddHttp.calls - before, 1, "the call ran once")
+            for tool in ("sign-in", "wider-sign-in"):
+                self.assertIn("requires sign-in", self.timed(client, f"odd:{tool}"))
+                wait_for("the sign-in is needed", lambda: world.server("odd")["health"].get("action") == "login")
+                world.post("/api/v1/servers/odd/restart", body={})
                 world.wait_connected("odd")
-                self.assertEqual(world.server("odd")["tool_count"], 8 + len(STREAMS), "the malformed tool hides no other")
-                client = Client(world.port)
-                self.assertIn("the arguments are wrong", self.timed(client, "odd:null-error"))
-                self.assertEqual(self.timed(client, "odd:other-id"), "other id")
-                self.assertIn("no such record", self.timed(client, "odd:not-found"))
-                self.assertIn("the server's response is empty", self.timed(client, "odd:accepted"))
-                for name, (_, expected) in STREAMS.items():
-                    self.assertIn(expected, self.timed(client, f"odd:{name}"), name)
-                self.assertEqual(self.timed(client, "odd:lose-session"), "lost")
-                before = OddHttp.calls
-                self.assertRegex(self.timed(client, "odd:plain"), "plain in session-")
-                self.assertEqual(OddHttp.calls - before, 1, "the call ran once")
-                for tool in ("sign-in", "wider-sign-in"):
-                    self.assertIn("requires sign-in", self.timed(client, f"odd:{tool}"))
-                    wait_for("the sign-in is needed", lambda: world.server("odd")["health"].get("action") == "login")
-                    world.post("/api/v1/servers/odd/restart", body={})
-                    world.wait_connected("odd")
-        finally:
-            server.shutdown()
-            server.server_close()
 
     def failed(self, world, name, *texts):
         def found():

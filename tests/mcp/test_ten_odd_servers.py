@@ -3,14 +3,12 @@
 Run by `scripts/test mcp`.
 """
 
-import http.server
 import json
 import pathlib
 import sys
-import threading
 import unittest
 
-from world import PROJECT, World, main, wait_for
+from world import PROJECT, McpOverHttp, World, main, serving, wait_for
 
 HERE = pathlib.Path(__file__).parent
 CLIENTS = {
@@ -115,49 +113,32 @@ exec(ANSWER, namespace)
 STDIO_SERVERS = ("schemas", "names", "members", "content", "pages", "ids", "noise", "encoding")
 
 
-class Http(http.server.BaseHTTPRequestHandler):
+class Http(McpOverHttp):
     """The same over HTTP: JSON with foreign ids and statuses at /ids, event streams with odd events at /events."""
 
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        self.reply(405, "text/plain", b"")
-
-    do_DELETE = do_GET
-
     def do_POST(self):
-        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        message = json.loads(self.body())
         if "id" not in message:
-            self.reply(200, "text/html", b"<html>")
+            self.reply(200, b"<html>", {"Content-Type": "text/html"})
             return
         server = self.path.strip("/")
         result = namespace["answer"]("members" if server == "ids" else "schemas", message["method"], message.get("params"))
         if server == "ids":
-            self.reply(200, "application/json; charset=latin-1", json.dumps({"jsonrpc": "2.0", "id": None, "result": result}).encode())
+            text = json.dumps({"jsonrpc": "2.0", "id": None, "result": result})
+            self.reply(200, text.encode(), {"Content-Type": "application/json; charset=latin-1"})
         else:
             text = json.dumps({"jsonrpc": "2.0", "id": str(message["id"]), "result": result})
-            self.reply(200, "text/event-stream", f": hello\n\nevent: ping\ndata: 1\n\nid: 1\ndata:\n\ndata: noise\n\ndata: {text}\n\n".encode())
-
-    def reply(self, status, kind, body):
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+            events = f": hello\n\nevent: ping\ndata: 1\n\nid: 1\ndata:\n\ndata: noise\n\ndata: {text}\n\n"
+            self.reply(200, events.encode(), {"Content-Type": "text/event-stream"})
 
 
 class TenOddServers(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Http)
-        threading.Thread(target=cls.http.serve_forever, daemon=True).start()
-        cls.world = World()
+        url = cls.enterClassContext(serving(Http))
+        cls.world = cls.enterClassContext(World())
         script = cls.world.directory / "odd.py"
         script.write_text(STDIO)
-        url = f"http://127.0.0.1:{cls.http.server_port}"
         entry = lambda name: {"name": name, "command": sys.executable, "args": [str(script), name]}
         servers = [*map(entry, STDIO_SERVERS), {"name": "http-ids", "url": f"{url}/ids"}, {"name": "http-events", "url": f"{url}/events"}]
         cls.servers = [server["name"] for server in servers]
@@ -168,12 +149,6 @@ class TenOddServers(unittest.TestCase):
         cls.world.start_core()
         for name in [*cls.servers, "healthy"]:
             wait_for(f"{name} is connected", lambda name=name: (cls.world.server(name) or {}).get("connected"), 60)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.world.end()
-        cls.http.shutdown()
-        cls.http.server_close()
 
     def use(self, client, path, calls):
         address = f"http://127.0.0.1:{self.world.port}{path}"

@@ -6,17 +6,9 @@ import socket
 import sys
 import unittest
 
-from world import World, main, wait_for
+from world import World, main, stdio_server, wait_for
 
-SERVER = """
-import json, pathlib, sys
-for line in sys.stdin:
-    message = json.loads(line)
-    if "id" not in message:
-        continue
-    result = {}
-    if message["method"] == "initialize":
-        result = {"protocolVersion": "2025-06-18", "serverInfo": {"name": "s", "version": "1"}, "capabilities": {"tools": {}, "prompts": {}, "resources": {}}}
+SERVER = stdio_server(capabilities=("tools", "prompts", "resources"), answers="""
     if message["method"] == "tools/list":
         result = {"tools": json.loads(pathlib.Path(sys.argv[1]).read_text())}
     if message["method"] == "prompts/list":
@@ -25,8 +17,7 @@ for line in sys.stdin:
     if message["method"] == "resources/templates/list":
         templates = pathlib.Path(sys.argv[1]).with_name("templates.json")
         result = {"resourceTemplates": json.loads(templates.read_text()) if templates.exists() else []}
-    print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}), flush=True)
-"""
+""")
 
 
 def tool(name, **more):

@@ -1,14 +1,12 @@
 """Arguments and results arrive as they were written, on every route between a client and a server. Run by `scripts/test mcp`."""
 
-import http.server
 import json
 import subprocess
 import sys
-import threading
 import unittest
 
 from test_stays_up import Client
-from world import CORE, World, main
+from world import CORE, McpOverHttp, World, main, serving
 
 # Numbers that a parser easily changes.
 NUMBERS = ["1.0", "1.50", "0.1000", "1e2", "1e+2", "1E5", "1e400", "-1e-400", "2.5E-7", "-0", "-0.0", "12345678901234567890", "18446744073709551616",
@@ -81,45 +79,26 @@ class Raw(Client):
         return events[-1] if events else answer
 
 
-class Http(http.server.BaseHTTPRequestHandler):
+class Http(McpOverHttp):
     """The same server over HTTP, with JSON or an event stream as responses."""
 
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        self.reply(405, "text/plain", b"")
-
-    do_DELETE = do_GET
-
     def do_POST(self):
-        text = namespace["answer"](self.rfile.read(int(self.headers["Content-Length"])).decode())
+        text = namespace["answer"](self.body())
         if text is None:
-            self.reply(202, "text/plain", b"")
+            self.reply(202, b"")
         elif self.path == "/stream":
-            self.reply(200, "text/event-stream", f"data: {text}\n\n".encode())
+            self.reply(200, f"data: {text}\n\n".encode(), {"Content-Type": "text/event-stream"})
         else:
-            self.reply(200, "application/json", text.encode())
-
-    def reply(self, status, kind, body):
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+            self.reply(200, text.encode())
 
 
 class Unchanged(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Http)
-        threading.Thread(target=cls.http.serve_forever, daemon=True).start()
-        cls.world = World()
+        url = cls.enterClassContext(serving(Http))
+        cls.world = cls.enterClassContext(World())
         script = cls.world.directory / "server.py"
         script.write_text(STDIO)
-        url = f"http://127.0.0.1:{cls.http.server_port}"
         servers = [
             {"name": "stdio", "command": sys.executable, "args": [str(script)]},
             # Its calls cannot use the fast path, because they may have to wait.
@@ -132,12 +111,6 @@ class Unchanged(unittest.TestCase):
         cls.world.start_core()
         for name in cls.servers:
             cls.world.wait_connected(name)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.world.end()
-        cls.http.shutdown()
-        cls.http.server_close()
 
     def check(self, route, text, given=NESTED):
         """Checks the text of a JSON-RPC response."""

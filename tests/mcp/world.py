@@ -3,6 +3,7 @@
 A world's files are in one directory, it uses only loopback, and its processes end with it.
 """
 
+import contextlib
 import http.client
 import http.server
 import json
@@ -14,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 import unittest
@@ -328,6 +330,60 @@ for name, description in json.loads(pathlib.Path(sys.argv[1]).read_text()).items
     server.add_tool(lambda text: "ran: " + text, name=name, description=description)
 server.run()
 """
+
+
+def stdio_server(answers, capabilities=("tools",)):
+    """Returns a program that is an MCP server over stdio. `answers` are statements that set `result` for `message`."""
+    hello = {"protocolVersion": "2025-06-18", "serverInfo": {"name": "s", "version": "1"}, "capabilities": {name: {} for name in capabilities}}
+    return f"""
+import json, pathlib, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    if "id" not in message:
+        continue
+    result = {{}}
+    if message["method"] == "initialize":
+        result = {hello}
+{textwrap.indent(textwrap.dedent(answers).strip(), "    ")}
+    print(json.dumps({{"jsonrpc": "2.0", "id": message["id"], "result": result}}), flush=True)
+"""
+
+
+class McpOverHttp(http.server.BaseHTTPRequestHandler):
+    """The base of an MCP server over HTTP without a stream of its own. A subclass handles POST."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.reply(405, b"")
+
+    do_DELETE = do_GET
+
+    def body(self):
+        """The body of the request."""
+        return self.rfile.read(int(self.headers["Content-Length"])).decode()
+
+    def reply(self, status, body, headers=None):
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def serving(handler):
+    """Serves HTTP with this handler on a free port; yields the URL."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 class Collector:

@@ -10,7 +10,7 @@ use crate::control::registries::AddFoundError;
 use crate::control::servers::{Origin, ServerControl};
 use crate::gateway::search_mode::arguments::whole;
 use crate::gateway::search_mode::definitions::object;
-use crate::gateway::search_mode::server_answers::APPROVING;
+use crate::gateway::search_mode::server_answers::{APPROVING, text};
 use crate::registries::MOST_SERVERS;
 
 /// Name of the tool that searches registries.
@@ -107,10 +107,6 @@ struct AddedAnswer {
     added: bool,
     message: String,
     next_steps: &'static str,
-}
-
-fn text(answer: &impl Serialize) -> Result<String, String> {
-    serde_json::to_string(answer).map_err(|error| error.to_string())
 }
 
 /// Handles `search_servers`.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::Config;
 use crate::config::profiles::ProfileScope;
+use crate::contract::exact_numbers::released;
 use crate::control::actor::acting;
 use crate::control::servers::{Origin, ServerControl};
 use crate::gateway::http::headers::query;
@@ -20,7 +21,7 @@ use crate::gateway::search_mode::error_results::failed;
 use crate::gateway::search_mode::find_servers::{self, LIST_REGISTRIES, SEARCH_SERVERS};
 use crate::gateway::search_mode::server_answers::{
     APPROVING, AddedServer, Done, InspectedServer, ListedServer, LogTail, QuarantineList, RemovedServer, ServerList,
-    WaitingTools,
+    WaitingTools, text,
 };
 use crate::os::files;
 
@@ -64,25 +65,13 @@ const OPERATIONS: [&str; 11] = [
     "update",
     "patch",
     "tail_log",
-    "enable",
+    ENABLE,
     "disable",
     "restart",
     "refresh",
 ];
-
-/// The operations in the schema. `enable` is missing, because only the user may enable a server.
-const OFFERED: [&str; 10] = [
-    "list",
-    "add",
-    ADD_FROM_REGISTRY,
-    "remove",
-    "update",
-    "patch",
-    "tail_log",
-    "disable",
-    "restart",
-    "refresh",
-];
+/// The operation that the schema does not offer: only the user may enable a server.
+const ENABLE: &str = "enable";
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -111,10 +100,11 @@ pub fn definitions(config: &Config, requested: bool) -> Vec<Tool> {
 
 fn upstream_servers() -> Tool {
     let text = |description: &str| json!({"type": "string", "description": description});
+    let offered: Vec<&str> = OPERATIONS.into_iter().filter(|operation| *operation != ENABLE).collect();
     let schema = json!({
         "type": "object",
         "properties": {
-            "operation": {"type": "string", "enum": OFFERED},
+            "operation": {"type": "string", "enum": offered},
             "name": text("The server's name: 1 to 64 letters, digits, `-` and `_`"),
             "command": text("Program of a local server"),
             "args_json": text("Its arguments: a JSON array of strings"),
@@ -169,6 +159,7 @@ pub async fn call(
     if config.disable_management || config.read_only_mode {
         return Some(failed("the configuration does not allow models to manage servers"));
     }
+    let arguments = &released(arguments);
     let operation = arguments.get("operation").and_then(Value::as_str).unwrap_or_default();
     let outside = arguments.get("name").and_then(Value::as_str).filter(|name| !scope.allows(name));
     let act = async || match outside {
@@ -186,10 +177,6 @@ pub async fn call(
         Ok(answer) => CallToolResult::success(vec![ContentBlock::text(answer)]),
         Err(sentence) => failed(&sentence),
     })
-}
-
-fn text(answer: &impl Serialize) -> Result<String, String> {
-    serde_json::to_string(answer).map_err(|error| error.to_string())
 }
 
 async fn manage(

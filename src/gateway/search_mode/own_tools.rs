@@ -13,7 +13,7 @@ use crate::catalog::unavailable::{Unavailable, UnavailableTools, lock};
 use crate::config::Config;
 use crate::config::profiles::ProfileScope;
 use crate::contract::api::SearchCounts;
-use crate::contract::exact_numbers::restore_text;
+use crate::contract::exact_numbers::{released, restore_text};
 use crate::gateway::call_log::RecentCalls;
 use crate::gateway::direct_mode::instructions;
 use crate::gateway::profile::{Catalog, ProfileCatalogs, View};
@@ -145,9 +145,9 @@ impl OwnTools {
     /// Handles a call of one of these tools within a scope; returns `None` for other tools.
     pub fn call(&self, name: &str, arguments: &JsonObject, scope: &ProfileScope) -> Option<CallToolResult> {
         match name {
-            RETRIEVE_TOOLS => Some(self.retrieve_tools(arguments, scope)),
-            DESCRIBE_TOOL => Some(self.describe_tool(arguments, scope)),
-            READ_CACHE => Some(self.read_cache(arguments, scope)),
+            RETRIEVE_TOOLS => Some(self.retrieve_tools(&released(arguments), scope)),
+            DESCRIBE_TOOL => Some(self.describe_tool(&released(arguments), scope)),
+            READ_CACHE => Some(self.read_cache(&released(arguments), scope)),
             _ => None,
         }
     }

@@ -18,6 +18,14 @@ const UNTRUSTED: &str = "Names and descriptions of tools that are not approved c
 /// The replacement for every secret.
 const MASK: &str = "••••";
 
+/// An answer as JSON.
+///
+/// # Errors
+/// The JSON library's sentence.
+pub(super) fn text(answer: &impl Serialize) -> Result<String, String> {
+    serde_json::to_string(answer).map_err(|error| error.to_string())
+}
+
 /// The result of `list`.
 #[derive(Serialize)]
 pub(super) struct ServerList<'a> {

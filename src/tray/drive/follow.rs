@@ -19,8 +19,8 @@ use crate::tray::supervisor::{Core, Probe};
 /// How long the core's info stays valid before it is read again.
 const INFO_STAYS: Duration = Duration::from_secs(6 * 3600);
 
-/// Delay after an event of the Go core before the tray reads its servers again.
-const SERVERS_AGAIN: Duration = Duration::from_secs(1);
+/// Minimum interval at which events make the tray read the core's lists, and the delay after an event of the Go core.
+const LISTS_EVERY: Duration = Duration::from_secs(1);
 /// Interval at which the tray checks whether the Go core still serves.
 const READY_EVERY: Duration = Duration::from_secs(3);
 
@@ -85,6 +85,12 @@ pub(super) async fn go_settings(client: &Client) -> Option<Input> {
     Some(Input::GoSettings(telemetry, flag("/config/tls/enabled") == Some(true)))
 }
 
+/// When to read the core's lists after an event at `now`: at once, but at most once a second, however many events arrive. The
+/// Go core reports a server before it has listed the server's tools, and does not report it again afterwards.
+fn next_read(now: Instant, last: Instant, is_ours: bool) -> Instant {
+    if is_ours { now.max(last + LISTS_EVERY) } else { now + LISTS_EVERY }
+}
+
 /// Forwards the core's events as inputs until the stream ends.
 pub(super) async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallError> {
     let tell = async |input| drop(inputs.send(input).await);
@@ -97,6 +103,7 @@ pub(super) async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<()
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     tell(Input::Info(Box::new(info))).await;
     let mut again: Option<Instant> = None;
+    let mut is_list_old = false;
     let mut asked = Instant::now();
     tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
     tell(profiles(client).await).await;
@@ -107,13 +114,18 @@ pub(super) async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<()
     if is_ours && let Some(sentence) = takeover(client).await {
         tell(Input::Hint(sentence)).await;
     }
+    let mut read = Instant::now();
     loop {
         let event = tokio::select! {
-            event = events.next() => event,
+            // A flood of events delays neither of the others.
+            biased;
             () = tokio::time::sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {
                 again = None;
-                tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
+                if std::mem::take(&mut is_list_old) {
+                    tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
+                }
                 tell(profiles(client).await).await;
+                read = Instant::now();
                 continue;
             }
             _ = look.tick(), if !is_ours => {
@@ -123,6 +135,7 @@ pub(super) async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<()
                 }
                 continue;
             }
+            event = events.next() => event,
         };
         let Some(event) = event else { break };
         match event.name.as_str() {
@@ -142,15 +155,11 @@ pub(super) async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<()
                     body.payload.get("servers")?.as_array()?;
                     lenient::from_value::<Servers>(body.payload).ok()
                 });
-                let servers = match sent {
-                    Some(servers) => servers,
-                    None => client.get("/api/v1/servers").await?,
-                };
-                tell(Input::Servers(servers)).await;
-                tell(profiles(client).await).await;
-                // The Go core reports a server before it has listed the server's tools, and does not report it again
-                // afterwards.
-                again = (!is_ours).then(|| Instant::now() + SERVERS_AGAIN);
+                is_list_old |= sent.is_none() || !is_ours;
+                if let Some(servers) = sent {
+                    tell(Input::Servers(servers)).await;
+                }
+                again = Some(next_read(Instant::now(), read, is_ours));
             }
             api::EVENT_PING => {
                 tell(Input::Pinged).await;

@@ -232,6 +232,32 @@ async fn events_of_the_core_reach_the_menu() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flood_of_events_reads_the_lists_of_the_core_at_most_once_a_second() {
+    let desk = Desk::with_own_core().await;
+    let read = || ["servers", "profiles"].map(|list| desk.requests(&format!("GET /api/v1/{list}")));
+    let before = read();
+    for number in 0..50 {
+        // Each takes 300 ms.
+        let server = json!({"name": format!("s{number}"), "enabled": true});
+        desk.event("servers.changed", &json!({"servers": [server]})).await;
+    }
+    assert_eq!(read()[0], before[0], "the events contain the list");
+    let profiles = read()[1] - before[1];
+    assert!((10..=16).contains(&profiles), "{profiles}");
+    desk.pass(seconds(2)).await;
+    assert!(desk.shown().contains("s49"), "{}", desk.shown());
+    let before = read();
+    desk.pass(seconds(5)).await;
+    assert_eq!(read(), before, "nothing is read without an event");
+    for _ in 0..2 {
+        desk.event("servers.changed", &json!({})).await;
+        assert_eq!(read(), before.map(|count| count + 1), "at once, and the second time later");
+    }
+    desk.pass(seconds(1)).await;
+    assert_eq!(read(), before.map(|count| count + 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failed_icon_is_tried_again_after_growing_pauses() {
     let desk = Desk::with_own_core().await;
     for pause in [1, 2, 4] {

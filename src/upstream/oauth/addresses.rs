@@ -207,7 +207,7 @@ impl<R: Resolve> Resolve for CheckedResolver<R> {
     fn resolve(&self, name: Name) -> Resolving {
         let (policy, host) = (self.policy.clone(), name.as_str().trim_end_matches('.').to_ascii_lowercase());
         if let Some((own, addresses)) = &policy.own
-            && *own == host
+            && own.trim_end_matches('.') == host
             && !addresses.is_empty()
         {
             let addresses = addresses.clone();

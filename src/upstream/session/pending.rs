@@ -7,7 +7,6 @@ use rmcp::service::{RequestHandle, RoleClient, ServiceError};
 use tokio::sync::oneshot;
 use tokio_util::sync::DropGuard;
 
-use crate::os::block_in_place::block_in_place_if_large;
 use crate::upstream::session::in_flight::{Answer, CallEvents, ServerEvent};
 use crate::upstream::transport::as_written;
 use crate::upstream::transport::stdio::Pending;
@@ -76,6 +75,5 @@ fn read(answer: &Answer) -> Result<ServerResult, ServiceError> {
         Answer::Error(error) => return Err(ServiceError::McpError(Answer::error_of(error))),
         Answer::Result(result) => result,
     };
-    let read = || as_written::for_library(result).map_err(|_| ServiceError::UnexpectedResponse);
-    block_in_place_if_large(result.get().len(), read)
+    as_written::for_library(result).map_err(|_| ServiceError::UnexpectedResponse)
 }

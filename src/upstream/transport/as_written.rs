@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::contract::exact_numbers::hold;
+use crate::os::block_in_place::block_in_place_if_large;
 
 /// The only key of a plain result in an event, which the library parses itself.
 const WRAPPER: &str = "mcpproxy/as-written";
@@ -19,16 +20,17 @@ const WRAPPER: &str = "mcpproxy/as-written";
 /// # Errors
 /// It is not JSON.
 pub fn for_library(result: &RawValue) -> Result<ServerResult, serde_json::Error> {
-    Ok(match as_written(result)? {
-        Some(plain) => ServerResult::CustomResult(CustomResult::new(plain)),
-        None => serde_json::from_str(result.get())?,
-    })
+    form(result).map(|(result, _)| result)
 }
 
 /// The text of a result for an event. `None` if the result's own text is suitable.
 pub fn for_event(result: &RawValue) -> Option<String> {
-    let plain = as_written(result).ok()??;
-    Some(Value::Object(Map::from_iter([(WRAPPER.to_owned(), plain)])).to_string())
+    match form(result) {
+        Ok((ServerResult::CustomResult(plain), true)) => {
+            Some(Value::Object(Map::from_iter([(WRAPPER.to_owned(), plain.0)])).to_string())
+        }
+        _ => None,
+    }
 }
 
 /// The plain result that the library passed on.
@@ -39,20 +41,30 @@ pub fn unwrapped(mut result: Value) -> Value {
     }
 }
 
-/// The result of a tool, prompt or resource as JSON, if the library's types would change it.
-fn as_written(result: &RawValue) -> Result<Option<Value>, serde_json::Error> {
+/// Whether the plain result that the library passed on is an error.
+pub fn is_error(result: &Value) -> bool {
+    result.get(WRAPPER).unwrap_or(result).get("isError") == Some(&Value::Bool(true))
+}
+
+/// A result as the library can pass it on, and whether that is plain JSON because its types would change the result of a tool,
+/// prompt or resource.
+fn form(result: &RawValue) -> Result<(ServerResult, bool), serde_json::Error> {
+    block_in_place_if_large(result.get().len(), || read(result))
+}
+
+fn read(result: &RawValue) -> Result<(ServerResult, bool), serde_json::Error> {
     let typed = serde_json::from_str::<ServerResult>(result.get())?;
     let has_content = matches!(
         typed,
         ServerResult::CallToolResult(_) | ServerResult::GetPromptResult(_) | ServerResult::ReadResourceResult(_)
     );
     if !has_content {
-        return Ok(None);
+        return Ok((typed, false));
     }
     let held = hold(result.get());
     let plain: Value = serde_json::from_str(&held)?;
     let differs = matches!(held, Cow::Owned(_)) || serde_json::to_value(&typed)? != plain;
-    Ok(differs.then_some(plain))
+    Ok(if differs { (ServerResult::CustomResult(CustomResult::new(plain)), true) } else { (typed, false) })
 }
 
 #[cfg(test)]
@@ -78,12 +90,23 @@ mod tests {
                 panic!("{text}")
             };
             assert_eq!(restore_text(&plain.0.to_string()), text);
+            assert!(!is_error(&plain.0));
             let event = for_event(&raw(text)).unwrap();
             let ServerResult::CustomResult(wrapped) = serde_json::from_str(&event).unwrap() else {
                 panic!("{event}")
             };
             assert_eq!(restore_text(&unwrapped(wrapped.0).to_string()), text);
         }
+    }
+
+    #[test]
+    fn an_error_is_recognised_in_both_forms() {
+        let text = r#"{"content":[],"isError":true,"vendor":1.50}"#;
+        let ServerResult::CustomResult(plain) = for_library(&raw(text)).unwrap() else {
+            panic!("{text}")
+        };
+        assert!(is_error(&plain.0));
+        assert!(is_error(&serde_json::from_str(&for_event(&raw(text)).unwrap()).unwrap()));
     }
 
     /// The JSON library presents a fraction as a map to types that buffer their contents, which then may not read it.

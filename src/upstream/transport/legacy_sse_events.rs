@@ -44,7 +44,7 @@ fn messages(data: &str) -> Result<Vec<RxJsonRpcMessage<RoleClient>>, String> {
     for message in message::read_all(data.as_bytes()) {
         read.push(match message {
             Message::Request(text) | Message::Notification(text) => {
-                serde_json::from_str(&text).map_err(|error| error.to_string())?
+                message::read_typed(&text).map_err(|error| error.to_string())?
             }
             Message::Response(response) => match (response.body, response.id) {
                 (Body::Result(result), Some(id)) => match as_written::for_library(&result) {

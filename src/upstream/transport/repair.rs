@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_out_is_what_strict_parsers_take() {
+    fn strict_parsers_accept_the_output() {
         for (sent, expected) in [
             ("[\"\\ud83d\\ud83d\\ude00\"]", "[\"\\ufffd\\ud83d\\ude00\"]"),
             ("[-NaN, Infinity , nan]", "[null, null , null]"),

@@ -64,6 +64,8 @@ struct CoreState {
     version: String,
     /// Answers by `METHOD path`, other than an empty object.
     answers: BTreeMap<String, (u16, Value)>,
+    /// How often each `METHOD path` was requested.
+    requests: BTreeMap<String, usize>,
     events: Option<mpsc::Sender<Bytes>>,
 }
 
@@ -96,7 +98,8 @@ impl FakeCore {
         if is_change {
             self.record.add(format!("{call} {}", String::from_utf8_lossy(&body)).trim_end());
         }
-        let state = self.state.lock().unwrap();
+        let mut state = self.state.lock().unwrap();
+        *state.requests.entry(call.clone()).or_default() += 1;
         match state.answers.get(&call) {
             Some((200, data)) => response(200, &json!({"success": true, "data": data})),
             Some((code, data)) if data.is_object() => {
@@ -272,6 +275,7 @@ impl Desk {
                 launched_by: "",
                 version: "1.2.3".to_owned(),
                 answers: BTreeMap::new(),
+                requests: BTreeMap::new(),
                 events: None,
             }),
         });
@@ -363,6 +367,11 @@ impl Desk {
     /// Sets the answer to a call such as `GET /api/v1/servers`.
     pub fn answers(&self, call: &str, code: u16, data: Value) {
         self.core.state.lock().unwrap().answers.insert(call.to_owned(), (code, data));
+    }
+
+    /// How often a call such as `GET /api/v1/servers` was made.
+    pub fn requests(&self, call: &str) -> usize {
+        self.core.state.lock().unwrap().requests.get(call).copied().unwrap_or_default()
     }
 
     /// The core sends an event.
