@@ -105,7 +105,7 @@ async fn garbage_silence_and_a_broken_answer_are_errors_and_not_hangs() {
 }
 
 #[tokio::test]
-async fn a_core_that_is_not_running_is_told_from_every_other_failure() {
+async fn a_missing_core_is_distinguished_from_every_other_failure() {
     let directory = tempfile::tempdir().unwrap();
     assert!(client(directory.path().join("missing.sock")).ready().await.unwrap_err().is_not_running());
     drop(UnixListener::bind(directory.path().join("dead.sock")).unwrap());

@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_marked_process_is_killed_in_whatever_session_it_is() {
+    fn a_marked_process_is_killed_in_any_session() {
         let mark = format!("TEST_MARK={}", std::process::id());
         let start = |mark: &str| Command::new("setsid").args(["sleep", "1000"]).env("TEST_MARK", mark).spawn();
         let mut marked = start(&std::process::id().to_string()).unwrap();

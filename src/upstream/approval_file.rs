@@ -1,5 +1,5 @@
-//! A file of approvals, by server and name. What cannot be read of it is not approved, and stays so: also after the file is
-//! written again, and after a restart.
+//! A file of approvals, by server and name. Its unreadable parts count as not approved, also after the file is written again and
+//! after a restart.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -37,7 +37,7 @@ struct Approved {
     servers: Servers<ToolFingerprint>,
     /// The file could not be read. Any server may have been in it, so none counts as new. The file says so from then on.
     lost: bool,
-    /// The same of the imported approvals. Their file is not changed, so it says so itself.
+    /// The same for the imported approvals. Their file is never written, so it stays unreadable by itself.
     lost_imports: bool,
 }
 

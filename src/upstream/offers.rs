@@ -92,7 +92,7 @@ pub struct OfferApprovals {
     file: ApprovalFile,
     /// Fingerprints by key.
     approved: Mutex<Servers<String>>,
-    /// Any server may have been in what could not be read of the file.
+    /// Any server may have been in the unreadable part of the file.
     lost: bool,
     /// Held while the file is written, so that an older state does not replace a newer one.
     writing: Mutex<()>,

@@ -356,7 +356,9 @@ mod tests {
     use super::*;
 
     fn credentials(client: &str, token: &str) -> StoredCredentials {
-        let response = serde_json::json!({"access_token": token, "token_type": "bearer", "refresh_token": "r"});
+        // Authorization servers add members; a fraction must not make the whole file unreadable.
+        let response =
+            serde_json::json!({"access_token": token, "token_type": "bearer", "refresh_token": "r", "rate": 0.5});
         let response = serde_json::from_value(response).unwrap();
         StoredCredentials::new(client.to_owned(), Some(response), Vec::new(), Some(1))
     }

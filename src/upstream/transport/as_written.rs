@@ -63,8 +63,10 @@ fn read(result: &RawValue) -> Result<(ServerResult, bool), serde_json::Error> {
     }
     let held = hold(result.get());
     let plain: Value = serde_json::from_str(&held)?;
-    let differs = matches!(held, Cow::Owned(_)) || serde_json::to_value(&typed)? != plain;
-    Ok(if differs { (ServerResult::CustomResult(CustomResult::new(plain)), true) } else { (typed, false) })
+    if matches!(held, Cow::Owned(_)) || serde_json::to_value(&typed)? != plain {
+        return Ok((ServerResult::CustomResult(CustomResult::new(plain)), true));
+    }
+    Ok((typed, false))
 }
 
 #[cfg(test)]
@@ -116,6 +118,8 @@ mod tests {
         for message in [
             r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":0.5,"total":1.5}}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage","params":{"messages":[],"maxTokens":5,"temperature":0.7}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"elicitation/create","params":{"message":"m","requestedSchema":{"type":"object","properties":{"n":{"type":"number","minimum":0.5,"maximum":1.50}}}}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a","inputSchema":{"type":"object","properties":{"n":{"minimum":0.5}}}}]}}"#,
             r#"{"jsonrpc":"2.0","id":1,"result":{"resources":[{"uri":"a:b","name":"a","annotations":{"priority":0.5}}]}}"#,
             r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"m","data":{"n":0.5}}}"#,
         ] {
