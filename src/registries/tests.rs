@@ -118,7 +118,7 @@ fn secrets_go_into_the_keychain_and_references_stay() {
 }
 
 #[test]
-fn what_is_required_and_missing_is_named() {
+fn missing_required_inputs_are_named() {
     let missing = built(&real("/airtable-mcp-server"), None, &Answers::default()).unwrap_err();
     let BuildError::Missing(Missing(inputs)) = &missing else { panic!("{missing}") };
     assert_eq!((inputs[0].name.as_str(), inputs[0].secret, inputs[0].kind), ("AIRTABLE_API_KEY", true, InputKind::Env));

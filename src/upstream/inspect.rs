@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_package_runner_gets_the_network_and_the_person_is_told() {
+    fn only_a_package_runner_gets_the_network_and_the_review_says_so() {
         let entry = |text: &str| -> ServerConfig { serde_json::from_str(text).unwrap() };
         for (text, expected) in [
             (r#"{"name": "s", "command": "npx", "args": ["-y", "x"], "quarantined": true}"#, Network::On),

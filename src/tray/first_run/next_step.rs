@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_who_is_set_up_is_not_asked() {
+    fn a_user_who_is_set_up_is_not_asked() {
         let setup = Setup {
             servers: 2,
             connected: vec![client("Cursor")],

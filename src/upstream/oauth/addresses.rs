@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn each_address_leads_somewhere() {
+    fn addresses_are_classified() {
         use Place::{Internet, Nowhere, PrivateNetwork, ThisComputer};
         for (address, place) in [
             ("8.8.8.8", Internet),

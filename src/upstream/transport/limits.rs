@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn little_memory_takes_shorter_messages() {
+    fn little_memory_shortens_the_longest_message() {
         for (limit, longest) in [
             (None, LONGEST_ANSWER),
             (Some(1 << 40), LONGEST_ANSWER),

@@ -41,7 +41,7 @@ async fn after_continue_the_found_clients_can_be_connected() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn somebody_who_is_set_up_gets_no_second_window() {
+async fn a_user_who_is_set_up_gets_no_second_window() {
     let desk = with_web_ui().await;
     desk.answers("GET /api/v1/setup", 200, found(&[], 2));
     desk.send(Input::Answered(Answer::Continue { ticked: false })).await;
