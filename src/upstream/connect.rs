@@ -59,7 +59,7 @@ impl Session {
     }
 
     /// Closes the session, and ends its process if it has one.
-    pub async fn end(self) {
+    pub async fn close(self) {
         let Session {
             mut service, process, ..
         } = self;

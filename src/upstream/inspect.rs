@@ -121,7 +121,7 @@ impl UpstreamPool {
             InspectError::Failed(name.to_owned(), format!("{}\n{given}", sentence(&error)))
         })?;
         let tools = std::mem::take(&mut session.tools);
-        session.end().await;
+        session.close().await;
         Ok(tools.into_iter().map(PendingTool::new).collect())
     }
 

@@ -65,6 +65,6 @@ impl OneSession<'_> {
 
     /// Closes the session, and ends its process if it has one.
     pub async fn end(self) {
-        self.session.end().await;
+        self.session.close().await;
     }
 }

@@ -5,7 +5,6 @@
 //! and no operation here approves.
 
 use rmcp::model::{CallToolResult, ContentBlock, Extensions, JsonObject, Tool, ToolAnnotations};
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::config::Config;
