@@ -4,8 +4,8 @@
 //! result in the HTTP response.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
 use axum::extract::Request;
@@ -24,8 +24,8 @@ use crate::contract::exact_numbers::{hold, restored};
 
 /// The longest request whose arguments are prepared, in bytes.
 const LONGEST_REQUEST: usize = 1 << 20;
-/// Key in the `_meta` of a placeholder.
-const MARKER: &str = "mcpproxy/raw";
+/// Key in the `_meta` of a placeholder. It is random: a server must not be able to hide a result in another one.
+static MARKER: LazyLock<String> = LazyLock::new(|| format!("mcpproxy/raw-{}", uuid::Uuid::new_v4().simple()));
 
 /// Whether the response to a request contains a placeholder.
 #[derive(Clone, Default)]
@@ -37,7 +37,7 @@ pub fn placeholder(extensions: &Extensions, result: Value) -> MetaObject {
     if let Some(found) = extensions.get::<Parts>().and_then(|parts| parts.extensions.get::<HasPlaceholder>()) {
         found.0.store(true, Ordering::Relaxed);
     }
-    MetaObject(JsonObject::from_iter([(MARKER.to_owned(), result)]))
+    MetaObject(JsonObject::from_iter([(MARKER.clone(), result)]))
 }
 
 /// Replaces the placeholder in a message by the raw result; `None` if the message has no placeholder.
@@ -45,7 +45,7 @@ fn replace(message: &[u8]) -> Option<Vec<u8>> {
     memchr::memmem::find(message, MARKER.as_bytes())?;
     let mut message: Value = serde_json::from_slice(message).ok()?;
     let placeholder = message.get_mut("result")?;
-    let mut result = placeholder.get_mut("_meta")?.as_object_mut()?.shift_remove(MARKER)?;
+    let mut result = placeholder.get_mut("_meta")?.as_object_mut()?.shift_remove(MARKER.as_str())?;
     if let Some(result) = result.as_object_mut() {
         // The library knows whether the client's protocol version has this member.
         match placeholder.get("resultType") {
@@ -165,7 +165,8 @@ mod tests {
         let replaced = replace_in_event(&event).unwrap();
         let text = std::str::from_utf8(&replaced).unwrap();
         assert_eq!(text, format!("id: 1/0\ndata: {}\n\n", json!({"jsonrpc": "2.0", "id": 3, "result": raw})));
-        let quoted = json!({"jsonrpc": "2.0", "id": 3, "result": {"content": [{"type": "text", "text": MARKER}]}});
+        let quoted =
+            json!({"jsonrpc": "2.0", "id": 3, "result": {"content": [{"type": "text", "text": MARKER.as_str()}]}});
         assert_eq!(replace_in_event(&Bytes::from(format!("data: {quoted}\n\n"))), None);
     }
 
@@ -187,9 +188,9 @@ mod tests {
     #[test]
     fn the_result_type_is_that_of_the_clients_protocol_version() {
         for (placeholder, expected) in [
-            (json!({"_meta": {MARKER: {"content": 1}}}), json!({"content": 1})),
+            (json!({"_meta": {(MARKER.as_str()): {"content": 1}}}), json!({"content": 1})),
             (
-                json!({"_meta": {MARKER: {"content": 1}}, "resultType": "complete"}),
+                json!({"_meta": {(MARKER.as_str()): {"content": 1}}, "resultType": "complete"}),
                 json!({"content": 1, "resultType": "complete"}),
             ),
         ] {
