@@ -151,7 +151,8 @@ if (live) {
   scrollLog(null);
   followLog();
   setInterval(() => localTimes(document), 30000);
-  if (document.querySelector("pre[aria-label='Result'], .notice[role='alert']:not([data-flash])")) live.dataset.still = "1";
+  // A result or an error stays, and an update must not contact other hosts again.
+  if (document.querySelector("pre[aria-label='Result'], .notice[role='alert']:not([data-flash]), [data-still]")) live.dataset.still = "1";
   listen();
   document.addEventListener("visibilitychange", () => { followLog(); if (!document.hidden) refresh(); });
   live.addEventListener("input", (event) => {

@@ -38,7 +38,7 @@ pub(super) fn view(frame: &Frame, search: &Search) -> Markup {
         @match &search.found {
             None => { p.quiet { "Your words are sent to " (registries(&search.registries)) "." } }
             Some(Err(error)) => { div.notice.bad role="alert" { (foreign(error)) } }
-            Some(Ok(found)) => { (results(found)) }
+            Some(Ok(found)) => { div data-still { (results(found)) } }
         }
     };
     page(frame, "/ui/servers", "Find a server", &contents)
