@@ -19,22 +19,33 @@ function localTimes(root) {
   }
 }
 
-// A server's log continues while its page is open.
+// A server's log continues while its page is visible: a browser opens only a few connections to one host.
 let logStream = null;
 function followLog() {
   if (logStream) logStream.close();
   const log = document.querySelector("[data-log]");
-  logStream = log && new EventSource(log.dataset.log);
-  if (!log) return;
-  log.scrollTop = log.scrollHeight;
+  logStream = log && !document.hidden ? new EventSource(log.dataset.log) : null;
+  if (!logStream) return;
   logStream.onmessage = (event) => {
-    const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+    const isAtEnd = showsEnd(log);
     const text = log.innerHTML.length > 200000 ? log.innerHTML.slice(-100000).replace(/^[^\n]*\n/, "") : null;
     if (text !== null) log.innerHTML = text;
     log.insertAdjacentHTML("beforeend", `${event.data}\n`);
     localTimes(log);
     if (isAtEnd) log.scrollTop = log.scrollHeight;
+    // The next stream continues after these lines.
+    log.dataset.log = log.dataset.log.replace(/\d+$/, event.lastEventId);
   };
+}
+
+function showsEnd(log) {
+  return log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+}
+
+// Scrolls the log of the page to its end, or to where the user was.
+function scrollLog(top) {
+  const log = document.querySelector("[data-log]");
+  if (log) log.scrollTop = top ?? log.scrollHeight;
 }
 
 // Someone is typing, choosing or selecting text: the page stays as it is.
@@ -80,8 +91,11 @@ async function refresh() {
       // The message about the last action stays for a while, and what was opened stays open.
       const notice = Date.now() - loaded < 10000 ? live.querySelector("[data-flash]") : null;
       const opened = [...live.querySelectorAll("details[open] > summary")].map(pathOf);
+      const log = live.querySelector("[data-log]");
+      const top = log && !showsEnd(log) ? log.scrollTop : null;
       live.replaceChildren(...fresh.childNodes);
       if (notice) live.prepend(notice);
+      scrollLog(top);
       followLog();
       for (const summary of live.querySelectorAll("details > summary")) if (opened.includes(pathOf(summary))) summary.parentElement.open = true;
       if (focused) {
@@ -134,11 +148,13 @@ function listen() {
 
 if (live) {
   localTimes(document);
+  scrollLog(null);
   followLog();
   setInterval(() => localTimes(document), 30000);
-  if (document.querySelector("pre[aria-label='Result'], .notice[role='alert']:not([data-flash])")) live.dataset.still = "1";
+  // A result or an error stays, and an update must not contact other hosts again.
+  if (document.querySelector("pre[aria-label='Result'], .notice[role='alert']:not([data-flash]), [data-still]")) live.dataset.still = "1";
   listen();
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+  document.addEventListener("visibilitychange", () => { followLog(); if (!document.hidden) refresh(); });
   live.addEventListener("input", (event) => {
     const form = event.target.closest("form");
     if (form && form.method === "post") form.dataset.dirty = "1";

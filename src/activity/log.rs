@@ -267,7 +267,7 @@ impl ActivityLog {
     /// Removes every record and report; returns how many there were. Waits for the disk.
     ///
     /// # Errors
-    /// Why they could not be removed.
+    /// The records could not be removed, or not in time.
     pub fn purge(&self) -> Result<usize, String> {
         let mut state = self.shared.lock();
         if state.ended {
@@ -282,7 +282,7 @@ impl ActivityLog {
             state = self.shared.wait(state, deadline.saturating_duration_since(Instant::now()));
         }
         if state.purged < number {
-            return Err("the disk did not answer in time; try again".to_owned());
+            return Err("the disk did not respond in time; try again".to_owned());
         }
         state.purge_outcome.clone()
     }

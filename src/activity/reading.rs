@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::activity::filter::Filter;
 use crate::activity::header::Header;
-use crate::activity::store::{Counts, Order, Store, id_of};
+use crate::activity::store::{Order, Store, id_of};
 use crate::activity::summary::{UsageWindow, Window, summarise};
 use crate::activity::totals::{CountKey, Totals};
 use crate::contract::api::{ActivityList, ActivityRecord, ActivitySummary, ActivityUsage, TOOL_CALL};
@@ -127,7 +127,7 @@ impl Reading {
             return summarise(&[], period);
         }
         let counts = if calls.is_counted() && calls.before.is_none() {
-            self.counts(&calls).1
+            self.counts(&calls)
         } else {
             let mut totals = Totals::default();
             self.each_header(&calls, Order::NewestFirst, |header| {
@@ -181,16 +181,15 @@ impl Reading {
 
     /// Returns the number of matching records, for a filter that reads only what records are counted by.
     fn count(&self, filter: &Filter) -> usize {
-        let (stored, counts) = self.counts(filter);
         if filter.is_empty() {
-            let unstored = self.unstored.iter().filter(|(id, _)| *id > stored.last_id).count();
-            return stored.all + unstored;
+            let (stored, last_id) = self.store.as_ref().map(Store::size).unwrap_or_default();
+            return stored + self.unstored.iter().filter(|(id, _)| *id > last_id).count();
         }
-        usize::try_from(counts.iter().map(|(_, count)| count).sum::<u64>()).unwrap_or(usize::MAX)
+        usize::try_from(self.counts(filter).iter().map(|(_, count)| count).sum::<u64>()).unwrap_or(usize::MAX)
     }
 
-    /// Returns the counts of the store, and the counts of matching records in the store and in memory.
-    fn counts(&self, filter: &Filter) -> (Counts, Vec<(CountKey, u64)>) {
+    /// Returns the counts of the matching records in the store and in memory.
+    fn counts(&self, filter: &Filter) -> Vec<(CountKey, u64)> {
         let stored = self.store.as_ref().map(Store::counts).unwrap_or_default();
         let is_counted =
             |((kind, status, server, tool), _): &&(CountKey, u64)| filter.matches_counted(kind, status, server, tool);
@@ -201,7 +200,7 @@ impl Reading {
         }
         let unstored = unstored.counts.into_iter().map(|(key, count)| (key, count.unsigned_abs()));
         found.extend(unstored.filter(|one| is_counted(&one)));
-        (stored, found)
+        found
     }
 }
 

@@ -12,7 +12,7 @@ pub(super) const PERIOD: i64 = 300;
 /// Length of the periods of [`ToolTotals`], in seconds.
 pub(super) const HOUR: i64 = 3_600;
 
-/// What the number of records is counted by: type, status, server, tool.
+/// The values by which records are counted: type, status, server, tool.
 pub(super) type CountKey = (String, String, String, String);
 
 /// Returns the number of the period that contains a time. Times before 1970 are in the first one.

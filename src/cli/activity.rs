@@ -211,7 +211,7 @@ fn used(usage: &ActivityUsage) -> String {
         ]
     };
     let headings = ["TOOL", "CALLS", "ERRORS", "MEDIAN", "95 %"];
-    rows(&headings, usage.tools.iter().map(row).collect(), "No calls in this time.")
+    rows(&headings, usage.tools.iter().map(row).collect(), "No calls in this period.")
 }
 
 fn when(record: &ActivityRecord) -> String {

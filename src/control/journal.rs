@@ -12,6 +12,10 @@ use crate::contract::activity_kind::{CONFIG_CHANGE, QUARANTINE_CHANGE};
 /// Settings whose changes are recorded without their values.
 const WITHOUT_VALUES: [&str; 1] = ["mcpServers"];
 
+/// Keys of `telemetry` that MCPProxy sets itself. They are not recorded: the log would keep an identifier that the user
+/// has deleted.
+const INTERNAL: [&str; 4] = ["anonymous_id", "anonymous_id_created_at", "last_reported_version", "notice_shown"];
+
 /// Returns the reports about the differences between two sets of servers, without values of `env`, `headers` and
 /// arguments, which may contain secrets.
 pub(super) fn server_changes(before: &[ServerConfig], after: &[ServerConfig], by: &str) -> Vec<Change> {
@@ -74,9 +78,7 @@ fn changed_fields(then: &ServerConfig, now: &ServerConfig) -> Vec<&'static str> 
 
 /// Returns the report about global settings, with their values before and after, and masked secrets.
 pub(super) fn settings_change(before: &Document, after: &Document, by: &str) -> Option<Change> {
-    let (before, after) = (before.masked(), after.masked());
-    let empty = Map::new();
-    let (before, after) = (before.as_object().unwrap_or(&empty), after.as_object().unwrap_or(&empty));
+    let (before, after) = (recorded(before), recorded(after));
     let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let changed: Map<String, Value> = keys
         .into_iter()
@@ -90,6 +92,18 @@ pub(super) fn settings_change(before: &Document, after: &Document, by: &str) -> 
         details: Some(json!({"action": "changed", "settings": changed})),
         ..Change::default()
     })
+}
+
+/// Returns the settings of a document that are recorded, with masked secrets.
+fn recorded(document: &Document) -> Map<String, Value> {
+    let Value::Object(mut settings) = document.masked() else { return Map::new() };
+    if let Some(Value::Object(telemetry)) = settings.get_mut("telemetry") {
+        telemetry.retain(|key, _| !INTERNAL.contains(&key.as_str()));
+        if telemetry.is_empty() {
+            settings.remove("telemetry");
+        }
+    }
+    settings
 }
 
 #[cfg(test)]
@@ -131,5 +145,18 @@ mod tests {
         );
         assert!(!format!("{found:?}").contains("hunter2"));
         assert!(server_changes(&[server("a")], &[server("a")], "tray").is_empty());
+    }
+
+    #[test]
+    fn an_identifier_for_usage_reports_is_not_recorded() {
+        let before = Document::new("127.0.0.1:0", "k");
+        let mut after = before.clone();
+        after.set_telemetry("anonymous_id", json!("deleted"));
+        after.set_telemetry("notice_shown", json!(true));
+        assert!(settings_change(&before, &after, "MCPProxy").is_none());
+        after.set_telemetry("enabled", json!(false));
+        let change = settings_change(&before, &after, "tray").unwrap();
+        let details = change.details.unwrap();
+        assert_eq!(details["settings"], json!({"telemetry": {"before": null, "after": {"enabled": false}}}));
     }
 }

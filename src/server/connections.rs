@@ -23,10 +23,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
-
-use crate::os::clock;
 use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
+
+use crate::os::clock;
 
 /// Timeout for a request's headers, and for an idle connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(75);

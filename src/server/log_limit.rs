@@ -1,4 +1,4 @@
-//! Limits the lines that one server causes in the core's log, so that none fills the disk or pushes out what others write.
+//! Limits the lines about one server in the core's log: a server must neither fill the disk nor displace other lines.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
@@ -15,7 +15,7 @@ use crate::contract::visible_text::one_line;
 use crate::os::sync::lock;
 use crate::upstream::session::rate_limit::{Decision, RateLimit};
 
-/// Sources that are remembered; all are forgotten beyond that.
+/// Maximum number of sources with a limit. One more clears them all.
 const MOST: usize = 10_000;
 
 /// Formats events, and drops those of a source that logs too much. A source is a server, or a module for other events.
@@ -77,7 +77,7 @@ where
                 let time = crate::os::clock::now();
                 writeln!(
                     writer,
-                    "{time:.6} WARN mcpproxy: dropping lines of the log about `{name}`: there are too many"
+                    "{time:.6} WARN mcpproxy: dropping log lines about `{name}`: too many"
                 )
             }
         }
@@ -163,7 +163,7 @@ mod tests {
         });
         let of = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
         assert!((100..105).contains(&of("server=\"loud\"")), "{}", of("loud"));
-        assert_eq!(of("dropping lines of the log about `loud`"), 1);
+        assert_eq!(of("dropping log lines about `loud`"), 1);
         assert_eq!((of("heard"), of("started")), (1, 1));
     }
 

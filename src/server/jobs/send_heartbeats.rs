@@ -217,7 +217,7 @@ async fn save_id(app: &App, id: &AnonymousId, now: i64) -> Result<(), crate::con
 /// Returns the bytes that would be sent now, after the same scan.
 ///
 /// # Errors
-/// Why nothing would be sent, as a message for the user.
+/// Nothing would be sent; the message for the user says why.
 pub fn preview(app: &App, config: &Config, now: i64) -> Result<Clean, String> {
     let consent = app.facts.consent(&config.telemetry);
     if consent.is_off() {

@@ -50,7 +50,7 @@ pub struct Notice {
 pub struct Visitor {
     pub session: String,
     pub form_token: String,
-    /// The page's script asks for the state of a page that is open. Only a page that the user opens shows the notice.
+    /// Whether the script updates an open page. The notice waits for the next page that the user opens.
     pub refreshes: bool,
 }
 

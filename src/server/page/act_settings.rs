@@ -42,13 +42,15 @@ pub(super) async fn save_settings(
     let saved: Result<Value, ApiError> =
         pages.api.send(Method::PATCH, "/api/v1/config", Some(Value::Object(part))).await;
     match saved {
-        Ok(saved) => {
-            let restart = saved.get("requires_restart") == Some(&Value::Bool(true));
-            let sentence = if restart { "Saved. Restart MCPProxy to apply all of it." } else { "Saved." };
-            pages.then(&visitor, Ok(sentence.to_owned()), "/ui/settings")
-        }
+        Ok(saved) => pages.then(&visitor, Ok(done("Saved.", &saved)), "/ui/settings"),
         Err(error) => settings_page(&pages, &visitor, Some(&error.message)).await,
     }
+}
+
+/// Returns the message about a change that REST has made.
+fn done(sentence: &str, saved: &Value) -> String {
+    let restart = saved.get("requires_restart") == Some(&Value::Bool(true));
+    if restart { format!("{sentence} Restart MCPProxy to apply all of it.") } else { sentence.to_owned() }
 }
 
 /// Undoes a change of settings.
@@ -58,22 +60,16 @@ pub(super) async fn undo_settings(
     Extension(Submitted(fields)): Sent,
 ) -> Response {
     let undone = undo(&pages, fields.text("id")).await;
-    pages.then(&visitor, undone.map(|()| "The change is undone.".to_owned()), "/ui/settings#changes")
+    pages.then(&visitor, undone.map(|saved| done("The change is undone.", &saved)), "/ui/settings#changes")
 }
 
-async fn undo(pages: &Pages, id: &str) -> Result<(), ApiError> {
+async fn undo(pages: &Pages, id: &str) -> Result<Value, ApiError> {
     let record: BTreeMap<String, ActivityRecord> = pages.api.get(&format!("/api/v1/activity/{}", encoded(id))).await?;
-    let refused = |message: String| ApiError {
-        status: 409,
-        message,
-        data: Value::Null,
-    };
     let change = record.into_values().next().as_ref().and_then(SettingsChange::of);
-    let change = change.ok_or_else(|| refused("This entry is not a change of settings.".to_owned()))?;
+    let change = change.ok_or_else(|| ApiError::new(409, "This entry is not a change of settings."))?;
     let answer: ConfigAnswer = pages.api.get("/api/v1/config").await?;
-    let part = change.undo(&answer.config).map_err(refused)?;
-    let _: Value = pages.api.send(Method::PATCH, "/api/v1/config", Some(Value::Object(part))).await?;
-    Ok(())
+    let part = change.undo(&answer.config).map_err(|error| ApiError::new(409, error.to_string()))?;
+    pages.api.send(Method::PATCH, "/api/v1/config", Some(Value::Object(part))).await
 }
 
 /// Creates a profile.

@@ -164,7 +164,7 @@ fn charts(activity: &Activity) -> Markup {
                     a href={"/ui/activity?window=" (word)} aria-current=[(word == activity.chosen.window).then_some("true")] { (name) }
                 } }
             }
-            @if calls > 0 { (bars(&periods(usage), "Calls over time")) } @else { p.quiet { "No calls in this time." } }
+            @if calls > 0 { (bars(&periods(usage), "Calls over time")) } @else { p.quiet { "No calls in this period." } }
             @if !usage.tools.is_empty() {
                 details { summary { "By tool" } div.table { table {
                     thead { tr { th { "Tool" } th.right { "Calls" } th.right { "Failed" } th.right { "Median" } th.right { "95 %" } th.right { "Received" } } }

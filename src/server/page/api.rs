@@ -115,11 +115,8 @@ impl Api {
 fn describe(status: StatusCode) -> String {
     format!("MCPProxy could not answer ({status})")
 }
-/// The answer for a server that does not exist.
+
+/// Returns the error about a server that does not exist.
 pub(super) fn unknown_server(name: &str) -> ApiError {
-    ApiError {
-        status: 404,
-        message: format!("There is no server named `{name}`. It may have been removed."),
-        data: Value::Null,
-    }
+    ApiError::new(404, format!("There is no server named `{name}`. It may have been removed."))
 }

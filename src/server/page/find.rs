@@ -38,7 +38,7 @@ pub(super) fn view(frame: &Frame, search: &Search) -> Markup {
         @match &search.found {
             None => { p.quiet { "Your words are sent to " (registries(&search.registries)) "." } }
             Some(Err(error)) => { div.notice.bad role="alert" { (foreign(error)) } }
-            Some(Ok(found)) => { (results(found)) }
+            Some(Ok(found)) => { div data-still { (results(found)) } }
         }
     };
     page(frame, "/ui/servers", "Find a server", &contents)
@@ -133,7 +133,7 @@ fn option_form(frame: &Frame, server: &RegistryServer, option: &RegistryOption, 
                 form.fields method="post" action=(path) {
                     (token(frame))
                     input type="hidden" name="option" value=(option.id);
-                    label { span { "Name" small { "here; empty for the usual one" } } input name="name" value=(if again { entered.name.as_str() } else { "" }) pattern="[A-Za-z0-9_\\-]{1,64}" autocomplete="off" title="Letters, digits, - and _"; }
+                    label { span { "Name" small { "taken from the registry if empty" } } input name="name" value=(if again { entered.name.as_str() } else { "" }) pattern="[A-Za-z0-9_\\-]{1,64}" autocomplete="off" title="Letters, digits, - and _"; }
                     @for input in &option.inputs { (field(input, if again { Some(entered) } else { None })) }
                     @if option.inputs.iter().any(|input| input.secret) {
                         label.check { input type="checkbox" name="keep_secrets_in_file" value="1"; span { "Keep secrets in the configuration file, not in the keychain" } }
@@ -178,7 +178,7 @@ fn field(input: &RegistryInput, entered: Option<&Entered>) -> Markup {
     }
 }
 
-/// The body of the request that adds a server.
+/// Returns the body of the request that adds a server.
 pub(super) fn wanted(fields: &Fields) -> Value {
     let map = |prefix: &str| {
         let given = fields.starting(prefix).filter(|(_, value)| !value.trim().is_empty());
@@ -189,7 +189,7 @@ pub(super) fn wanted(fields: &Fields) -> Value {
         "args": map("args."), "keep_secrets_in_file": fields.has("keep_secrets_in_file")})
 }
 
-/// The user's input, without secrets.
+/// Returns the user's input, without secrets.
 pub(super) fn entered(server: &RegistryServer, fields: &Fields, error: String) -> Entered {
     let inputs = server.options.iter().filter(|option| option.id == fields.text("option")).flat_map(|one| &one.inputs);
     let values = inputs.filter(|input| !input.secret).map(|input| {

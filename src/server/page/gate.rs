@@ -21,6 +21,9 @@ const LONGEST_FORM: usize = 4 << 20;
 /// Value of the client header for the web UI's REST requests, by which usage reports count them.
 const SURFACE: &str = concat!("webui/", env!("CARGO_PKG_VERSION"));
 
+/// Header of the requests by which `page.js` updates an open page.
+const REFRESH: &str = "x-mcpproxy-refresh";
+
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
@@ -170,9 +173,6 @@ fn with_cookie(value: &str) -> HeaderMap {
     }
     headers
 }
-
-/// Header of the requests of `page.js`.
-const REFRESH: &str = "x-mcpproxy-refresh";
 
 fn visitor(pages: &Pages, headers: &HeaderMap) -> Option<Visitor> {
     let sent = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());

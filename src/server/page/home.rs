@@ -34,7 +34,7 @@ pub(super) struct Home {
 pub(super) fn view(frame: &Frame, home: &Home) -> Markup {
     let attention: Vec<&Server> = home.servers.iter().filter(|server| needs_attention(server)).collect();
     let lead = match (home.servers.len(), attention.len()) {
-        (0, _) => "One place for the tools of all your AI clients. Four steps, and they can use them.".to_owned(),
+        (0, _) => "One place for the tools of all your AI clients, in four steps.".to_owned(),
         (_, 0) => "Everything works.".to_owned(),
         (_, count) => number(count, "server needs your attention.", "servers need your attention."),
     };

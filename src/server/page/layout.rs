@@ -211,12 +211,14 @@ pub(super) fn pager(
     names: [&str; 2],
     link: &dyn Fn(usize) -> String,
 ) -> Markup {
+    // The offset is from the URL.
+    let end = offset.saturating_add(size).min(total);
     html! {
-        @if offset > 0 || offset + size < total {
+        @if offset > 0 || end < total {
             nav.pages aria-label="Pages" {
-                @if offset > 0 { a.button rel="prev" href=(link(offset.saturating_sub(size))) { (names[0]) } }
-                span.quiet { (offset + 1) "–" (total.min(offset + size)) " of " (total) }
-                @if offset + size < total { a.button rel="next" href=(link(offset + size)) { (names[1]) } }
+                @if offset > 0 { a.button rel="prev" href=(link(offset.min(total).saturating_sub(size))) { (names[0]) } }
+                @if offset < end { span.quiet { (offset + 1) "–" (end) " of " (total) } }
+                @if end < total { a.button rel="next" href=(link(end)) { (names[1]) } }
             }
         }
     }
@@ -327,6 +329,7 @@ mod tests {
         assert!(
             pager(10, 11).contains("/x?0") && pager(10, 11).contains("11–11 of 11") && !pager(10, 11).contains("Older")
         );
+        assert!(pager(usize::MAX, 11).contains("/x?1\"") && !pager(usize::MAX, 11).contains("Older"));
         assert_eq!((start_of("äöü", 2), start_of("äöü", 3)), ("äö…".to_owned(), "äöü".to_owned()));
     }
 

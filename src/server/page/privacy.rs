@@ -66,7 +66,7 @@ fn reports(frame: &Frame, shown: &Privacy) -> Markup {
 /// Renders what the collector stores. Asks the collector only when the user wants to see it.
 fn received(frame: &Frame, shown: &Privacy) -> Markup {
     html! {
-        section.panel aria-labelledby="received" {
+        section.panel aria-labelledby="received" data-still[shown.received.is_some()] {
             h2 #received { "Reports that were sent" }
             @match &shown.received {
                 None => {
@@ -179,6 +179,7 @@ mod tests {
             view(&Frame::default(), &privacy).into_string()
         };
         assert!(shown(None).contains("Show what was received") && !shown(None).contains("/ui/privacy/forget"));
+        assert!(!shown(None).contains("data-still"));
         let kept = r#"{"calls":3}"#;
         let stored = json!({"anonymous_id": "an-id", "reports": [
             {"received_at": "2026-01-02T00:00:00Z", "kept_of_body": kept},
@@ -187,6 +188,7 @@ mod tests {
         let text = shown(Some(Ok(stored)));
         assert!(text.contains("2 reports") && text.contains("<code>calls</code>"), "{text}");
         assert!(text.contains("an-id") && text.contains("/ui/privacy/forget"), "{text}");
+        assert!(text.contains("data-still"), "an update of the page would ask the collector again");
         assert!(shown(Some(Err("not `reachable`".into()))).contains("<code>reachable</code>"));
     }
 

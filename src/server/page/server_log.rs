@@ -18,7 +18,7 @@ use crate::server::page::form::Fields;
 use crate::server::page::layout::{Frame, encoded, foreign, heading, page};
 use crate::server::page::pages::Pages;
 
-/// Pause between two looks at the file.
+/// Pause between two reads of the file.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Maximum number of lines on the page of a server, and on the page of the log.
 pub(super) const FEW: usize = 100;
@@ -118,7 +118,7 @@ fn details(frame: &Frame, name: &str, log: &ServerLog) -> Markup {
 /// `GET /ui/servers/{name}/log/stream?from=N`: the lines after the first N bytes, as they are written.
 pub(super) async fn stream(State(pages): State<Arc<Pages>>, Path(name): Path<String>, request: Request) -> Response {
     let query = Fields::parse(request.uri().query().unwrap_or_default());
-    // A browser that connects again sends the end of the lines that it has.
+    // A browser that reconnects sends the ID of the last event, which is the end of the lines that it has.
     let last = request.headers().get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
     let from: u64 = last.or_else(|| query.text("from").parse().ok()).unwrap_or_default();
     let path = pages.app.upstreams.log_of(&name);

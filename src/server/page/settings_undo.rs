@@ -1,4 +1,4 @@
-//! The latest changes of settings, and what undoes one of them.
+//! The latest changes of settings, and how to undo one of them.
 
 use maud::{Markup, html};
 use serde_json::{Map, Value};
@@ -25,6 +25,15 @@ pub(super) struct ChangedKey {
     pub after: Value,
 }
 
+/// Why a change cannot be undone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum UndoError {
+    #[error("`{0}` is a secret: its previous value was not kept. Enter it again.")]
+    Secret(String),
+    #[error("`{0}` was changed again since. Undo the later change first, or enter the value.")]
+    ChangedAgain(String),
+}
+
 impl SettingsChange {
     /// Returns the change of settings in a record, if it is one.
     pub(super) fn of(record: &ActivityRecord) -> Option<SettingsChange> {
@@ -45,19 +54,17 @@ impl SettingsChange {
     /// Returns the part of the configuration that undoes the change. `current` is the configuration without secrets.
     ///
     /// # Errors
-    /// Why it cannot be undone.
-    pub(super) fn undo(&self, current: &Value) -> Result<Map<String, Value>, String> {
+    /// [`UndoError`]
+    pub(super) fn undo(&self, current: &Value) -> Result<Map<String, Value>, UndoError> {
         let mut part = Map::new();
         for key in &self.keys {
             let name = key.path.join(".");
             if is_secret(&key.before) || is_secret(&key.after) {
-                return Err(format!("`{name}` is a secret: its previous value was not kept. Enter it again."));
+                return Err(UndoError::Secret(name));
             }
             let now = key.path.iter().try_fold(current, |value, key| value.get(key)).cloned().unwrap_or_default();
             if now != key.after {
-                return Err(format!(
-                    "`{name}` was changed again since. Undo the later change first, or enter the value."
-                ));
+                return Err(UndoError::ChangedAgain(name));
             }
             put(&mut part, &key.path, key.before.clone());
         }
@@ -133,7 +140,8 @@ pub(super) fn button(frame: &Frame, change: &SettingsChange, current: &Value) ->
                 input type="hidden" name="id" value=(change.id);
                 button type="submit" { "Undo" span.hidden { " the change of " (name(change)) } }
             },
-            Err(_) => span.quiet { "Changed again since" },
+            Err(UndoError::Secret(_)) => span.quiet { "A secret: its previous value was not kept" },
+            Err(UndoError::ChangedAgain(_)) => span.quiet { "Changed again since" },
         }
     }
 }
@@ -191,10 +199,11 @@ mod tests {
     fn a_later_change_and_a_secret_are_not_overwritten() {
         let change_of_limit = change(json!({"tools_limit": {"before": 5, "after": 7}}));
         let error = change_of_limit.undo(&json!({"tools_limit": 9})).unwrap_err();
-        assert!(error.contains("changed again"), "{error}");
+        assert_eq!(error, UndoError::ChangedAgain("tools_limit".to_owned()));
         let mask = format!("{MASK} abcd");
         let secret = change(json!({"proxy_password": {"before": mask, "after": null}}));
-        assert!(secret.undo(&json!({})).unwrap_err().contains("secret"));
+        assert_eq!(secret.undo(&json!({})), Err(UndoError::Secret("proxy_password".to_owned())));
+        assert!(button(&Frame::default(), &secret, &json!({})).into_string().contains("A secret"));
         assert_eq!(SettingsChange::of(&ActivityRecord::default()), None);
     }
 }

@@ -35,7 +35,6 @@ use crate::server::page::tools::{Tools, Trial};
 use crate::server::page::{
     activity, add, clients, health, home, privacy, profiles, review, server_log, servers, settings, tools,
 };
-
 use crate::server::rest::{diagnostics, views};
 
 type Core = State<Arc<Pages>>;
@@ -179,11 +178,8 @@ pub(super) async fn show_tool(
 pub(super) async fn trial(pages: &Pages, server: &str, tool: &str) -> Result<Trial, ApiError> {
     let path = format!("/api/v1/servers/{}/tools", encoded(server));
     let tools: ServerTools = pages.api.get(&path).await?;
-    let found = tools.tools.into_iter().find(|one| one.name == tool).ok_or_else(|| ApiError {
-        status: 404,
-        message: format!("`{server}` has no tool named `{tool}`."),
-        data: Value::Null,
-    })?;
+    let found = tools.tools.into_iter().find(|one| one.name == tool);
+    let found = found.ok_or_else(|| ApiError::new(404, format!("`{server}` has no tool named `{tool}`.")))?;
     let annotations = pages.app.upstreams.tool(server, tool).ok().and_then(|tool| tool.annotations);
     Ok(Trial {
         call_with: crate::catalog::call_variant::Intent::recommended(annotations.as_ref()).tool(),
@@ -320,10 +316,5 @@ pub(super) async fn show_health(State(pages): Core, Extension(visitor): Who) -> 
 }
 
 pub(super) async fn unknown(State(pages): Core, Extension(visitor): Who) -> Response {
-    let error = ApiError {
-        status: 404,
-        message: "This page does not exist.".to_owned(),
-        data: Value::Null,
-    };
-    pages.failed(&visitor, &error).await
+    pages.failed(&visitor, &ApiError::new(404, "This page does not exist.")).await
 }

@@ -31,14 +31,14 @@ pub(super) struct Tools {
     pub counts: SearchCounts,
 }
 
-/// Returns a page of the tools of these servers, and the number of all. Builds only the tools of the page, because
-/// computing the fingerprints of 10,000 tools takes long.
+/// Returns a page of the tools of these servers, and the number of all. Builds only the tools of the servers on the page,
+/// because computing the fingerprints of 10,000 tools takes long.
 pub(super) fn page_of(servers: &[Snapshot], offset: usize, size: usize) -> (Vec<ServerTool>, usize) {
     let mut total = 0;
     let mut page = Vec::new();
     for server in servers {
         let count = server.tool_count();
-        let is_shown = total + count > offset && total < offset + size;
+        let is_shown = total + count > offset && page.len() < size;
         if is_shown {
             let first = offset.saturating_sub(total);
             let room = size.saturating_sub(page.len());
@@ -91,7 +91,7 @@ fn result(one: &FoundTool) -> Markup {
     }
 }
 
-/// Why a tool has its rank.
+/// Renders the reasons for a tool's rank.
 fn reasons(why: &RankExplanation) -> Markup {
     let percent = |share: f32| format!("{:.0} %", 100.0 * share);
     html! {

@@ -120,10 +120,10 @@ async fn with_files(app: &App, act: impl FnOnce(&Homes, &Proxy) -> Response + Se
     read_files(app, act).await.unwrap_or_else(|(kind, error)| failed(kind, error))
 }
 
-/// The result of file operations on a blocking thread.
+/// Returns the result of file operations on a blocking thread.
 ///
 /// # Errors
-/// A sentence: there is no home directory.
+/// The user has no home directory, or the operations were aborted.
 pub(super) async fn read_files<T: Send + 'static>(
     app: &App,
     act: impl FnOnce(&Homes, &Proxy) -> T + Send + 'static,
