@@ -95,7 +95,8 @@ def without_servers():
 
 
 def from_a_registry():
-    """Finds the official test server in a registry on loopback, and runs it with npx, whose cache has it already."""
+    """Finds the official test server in a registry on loopback, and runs it with npx, which downloads its package: the sandbox gives
+    each server a home directory of its own. A download before proves that the package registry answers."""
     version = json.loads((SERVER.parents[2] / "package.json").read_text())["dependencies"][PACKAGE]
     package = {"registryType": "npm", "identifier": PACKAGE, "version": version, "transport": {"type": "stdio"}}
     record = {"name": "io.modelcontextprotocol/everything", "description": "Every feature of MCP", "version": version, "packages": [package]}
@@ -106,7 +107,7 @@ def from_a_registry():
         (made.directory / ".cursor").mkdir()
         warmed = made.run("npx", "-y", f"--package={PACKAGE}@{version}", "--", "node", "-e", "0", seconds=180)
         if warmed.returncode:
-            sys.exit(f"could not fill the cache of npx: {warmed.stderr}")
+            sys.exit(f"could not download the package with npx: {warmed.stderr}")
         way = Way(made)
         way.serve()
         way.run("add", "everything")

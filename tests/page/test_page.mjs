@@ -146,14 +146,14 @@ const addAndApprove = async (page, name) => {
 };
 
 // Tools in which the scanner finds nothing may be approved already.
-const toolsOf = (page) => page.getByRole("button", { name: "Approve selected" }).or(page.getByText("Everything of this server is approved.")).waitFor();
+const toolsOf = (page) => page.getByRole("button", { name: "Approve selected" }).or(page.getByText("Everything on this server is approved.")).waitFor();
 
 await check("someone adds, reviews and approves a server and uses its tool, with the mouse", async () => {
   const page = await signedIn(world);
   await addAndApprove(page, "mouse");
   await toolsOf(page);
   if (await page.getByRole("button", { name: "Approve selected" }).isVisible()) await page.getByRole("button", { name: "Approve selected" }).click();
-  await page.getByText("Everything of this server is approved.").waitFor();
+  await page.getByText("Everything on this server is approved.").waitFor();
   await page.goto(`${world.url}/ui/tools`);
   await page.getByRole("searchbox").fill("names in a directory");
   await page.getByRole("button", { name: "Search" }).click();
@@ -200,7 +200,7 @@ await check("the same works with the keyboard only", async () => {
     await tabTo(() => document.activeElement.textContent === "Approve selected");
     await page.keyboard.press("Enter");
   }
-  await page.getByText("Everything of this server is approved.").waitFor();
+  await page.getByText("Everything on this server is approved.").waitFor();
   await page.context().close();
 });
 

@@ -17,14 +17,13 @@ pub(super) fn view(frame: &Frame, found: &Diagnostics, status: &Status, data_dir
         @if count == 0 && found.runtime_warnings.is_empty() {
             (empty("Everything works", "Problems with servers, sign-ins, secrets and settings appear here.", &html! {}))
         }
-        @if !found.upstream_errors.is_empty() {
-            section { h2 { "Servers that do not work" } ul.cards { @for one in &found.upstream_errors {
-                li.card { a.name href={"/ui/servers/" (encoded(&one.server_name))} { (foreign(&one.server_name)) } p { (message(&one.error_message)) } }
-            } } }
-        }
-        @if !found.oauth_required.is_empty() {
-            section { h2 { "Sign-in needed" } ul.cards { @for one in &found.oauth_required {
-                li.card { a.name href={"/ui/servers/" (encoded(&one.server_name))} { (foreign(&one.server_name)) } p { (message(&one.message)) } }
+        @if !found.diagnostics.is_empty() {
+            section { h2 { "Servers that need attention" } ul.cards { @for one in &found.diagnostics {
+                li.card {
+                    a.name href={"/ui/servers/" (encoded(&one.server_id))} { (foreign(&one.server_id)) }
+                    p { (message(&one.user_message)) }
+                    @if let Some(cause) = &one.cause { p.quiet { (message(cause)) } }
+                }
             } } }
         }
         @if !found.missing_secrets.is_empty() {

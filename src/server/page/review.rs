@@ -106,7 +106,7 @@ fn approved(review: &Review) -> Markup {
     let link = html! { a href={"/ui/servers/" (encoded(&review.name))} { "Go to the server" } };
     html! {
         @if review.connected && review.offers.iter().all(|offer| offer.approval == ApprovalStatus::Approved) {
-            div.notice.good role="status" { "Everything of this server is approved. " (link) }
+            div.notice.good role="status" { "Everything on this server is approved. " (link) }
         } @else if !review.connected && review.enabled {
             div.notice.warn role="status" { "The server is not connected yet. Its tools appear here for your review. " (link) }
         }

@@ -65,7 +65,7 @@ pub(super) fn list(frame: &Frame, tools: &Tools) -> Markup {
             Some(found) => (results(found)),
             None => (all(tools)),
         }
-        p.quiet { (tools.counts.in_words()) "." }
+        @if tools.counts.searches > 0 { p.quiet { (tools.counts.in_words()) "." } }
     };
     page(frame, "/ui/tools", "Tools", &contents)
 }
