@@ -20,7 +20,7 @@ const TODAY: &str = "2026-01-02";
 
 /// Not a test but the child process of the test below, which runs and kills it: writes records without end.
 #[test]
-#[ignore = "the child process of the other test"]
+#[ignore = "not a test of its own: the other test in this file starts it as a child process"]
 fn writer() {
     let variables = Environment::read(|name| name == PATH);
     let recorder = Recorder::new(Path::new(variables.get(PATH).unwrap()));

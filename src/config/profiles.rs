@@ -23,10 +23,10 @@ const LONGEST: usize = 63;
 /// Segments of URLs that have another meaning.
 const RESERVED: [&str; 4] = ["all", "code", "call", "p"];
 
-/// Why a name is not a profile's.
+/// Checks the name of a profile.
 ///
 /// # Errors
-/// The sentence.
+/// The name is not valid; the message says why.
 pub fn check_name(name: &str) -> Result<(), String> {
     let starts = name.bytes().next().is_some_and(|first| first.is_ascii_lowercase() || first.is_ascii_digit());
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');

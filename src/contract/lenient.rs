@@ -10,7 +10,7 @@ use crate::contract::run_facts::Activation;
 /// Deserializes JSON. If that fails, tries again without `null` values, so that each of those fields gets its default.
 ///
 /// # Errors
-/// The error of the first attempt.
+/// The value is invalid even without its `null` values.
 pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
     serde_json::from_slice(bytes).or_else(|error| {
         let mut value: Value = serde_json::from_slice(bytes)?;
@@ -22,7 +22,7 @@ pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
 /// Deserializes a JSON value like [`from_slice`].
 ///
 /// # Errors
-/// The error of the first attempt.
+/// The value is invalid even without its `null` values.
 pub fn from_value<T: DeserializeOwned>(mut value: Value) -> serde_json::Result<T> {
     drop_nulls(&mut value);
     serde_json::from_value(value)

@@ -18,6 +18,7 @@ pub mod names;
 pub mod platform;
 pub mod registry;
 pub mod review;
+pub mod review_keys;
 pub mod review_text;
 pub mod run_facts;
 pub mod scan;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::contract::isolation::VariableFact;
 use crate::contract::line_difference::{self, difference};
 use crate::contract::review::{Confirmation, Review, ReviewChange, ReviewOffer, ReviewTool, ReviewValue};
+use crate::contract::review_keys::key_lines;
 use crate::contract::scan::{Finding, Severity};
 use crate::contract::visible_text::one_line;
 use crate::contract::words::{ApprovalStatus, IsolationOutcome, VariableSource};
@@ -233,7 +234,6 @@ pub fn entry_lines(review: &Review) -> Vec<ReviewLine> {
     let pair = |value: &ReviewValue| format!("{}={}", value.name, value.value);
     review.env.iter().for_each(|value| line(Mark::Plain, "Environment", &pair(value)));
     review.headers.iter().for_each(|value| line(Mark::Plain, "Header", &pair(value)));
-    review.other.iter().for_each(|(key, value)| line(Mark::Plain, key, &value.to_string()));
     if let Some(isolation) = &review.isolation {
         let unprotected = matches!(isolation.effective, IsolationOutcome::None | IsolationOutcome::Refused);
         let mark = if unprotected { Mark::Warning } else { Mark::Plain };
@@ -243,6 +243,7 @@ pub fn entry_lines(review: &Review) -> Vec<ReviewLine> {
             line(Mark::Plain, "Network", isolation.network.word());
         }
     }
+    key_lines(review).iter().for_each(|(label, text)| line(Mark::Plain, label, text));
     variables(&review.variables).iter().for_each(|text| line(Mark::Plain, "Receives", text));
     if let Some(origin) = &review.added_by {
         let when = review.created.as_ref().map(|when| format!(", {when}")).unwrap_or_default();
@@ -286,13 +287,14 @@ pub fn tool_lines(tool: &ReviewTool) -> Vec<ReviewLine> {
         (false, Some(who)) => format!("{} by {}", tool.approval, one_line(who.word())),
         (false, None) => tool.approval.to_string(),
     };
-    let changed = match tool.changes.as_slice() {
-        [] => String::new(),
-        changes => format!(", changed: {}", changes.join(", ")),
+    let state = match tool.changes.as_slice() {
+        [] => state,
+        changes if state == "changed" => format!("changed: {}", changes.join(", ")),
+        changes => format!("{state}, changed: {}", changes.join(", ")),
     };
     let mut lines = vec![ReviewLine::new(
         Mark::Heading,
-        &format!("{} ({state}{changed})", one_line(&tool.name)),
+        &format!("{} ({state})", one_line(&tool.name)),
     )];
     lines.extend(finding_lines(&tool.findings));
     let described = || json!({"description": tool.previous_description});
@@ -479,6 +481,7 @@ mod tests {
             references: Vec::new(),
             changes_code: false,
         };
+        review.other = Map::from_iter([("trust_mode".to_owned(), json!("manual"))]);
         review.variables = vec![
             fact("HOME", "allow_list"),
             fact("PATH", "allow_list"),
@@ -492,6 +495,7 @@ mod tests {
             "TOKEN=${env:T}",
             "none: Runs without isolation.",
             "no sandbox here",
+            "  trust_mode   manual\n",
             "HOME, PATH of your session, as every server",
             "KEY of your session, because the entry names them",
             "b (pending)\n  | line 1\n  | line 2 \\u{202e}\n  | inputSchema: {\"type\":\"object\"}\n",
@@ -520,7 +524,9 @@ mod tests {
         let mut schema = schema;
         schema["properties"]["sidenote"] = json!({"type": "string"});
         tool.definition = json!({"name": "c", "description": "one\nthree", "inputSchema": schema, "title": "C"});
+        tool.changes = vec!["description".to_owned(), "inputSchema".to_owned()];
         let lines = tool_lines(&tool);
+        assert_eq!(lines[0].text, "c (changed: description, inputSchema)");
         let marked = |wanted: Mark| text(&lines.iter().filter(|line| line.mark == wanted).cloned().collect::<Vec<_>>());
         assert_eq!(marked(Mark::Removed), "- | two\n");
         let added = marked(Mark::Added);

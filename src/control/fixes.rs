@@ -26,7 +26,7 @@ impl ServerControl {
     /// Describes the effect of a fix without changing anything.
     ///
     /// # Errors
-    /// Why the fix is not possible.
+    /// The fix is not possible; the message says why.
     pub async fn preview_fix(&self, server: &str, fixer: Fixer) -> Result<Fixed, String> {
         let preview = match fixer {
             Fixer::ShowLogs => return self.last_log_lines(server).await,
@@ -50,7 +50,7 @@ impl ServerControl {
     /// Runs a fix.
     ///
     /// # Errors
-    /// Why the fix failed.
+    /// The fix failed; the message says why.
     pub async fn run_fix(&self, server: &str, fixer: Fixer) -> Result<Fixed, String> {
         match fixer {
             Fixer::ShowLogs => self.last_log_lines(server).await,

@@ -12,7 +12,7 @@ use crate::control::servers::{Origin, ServerControl};
 use crate::os::keychain::{self, Keychain as _, KeychainError, SystemKeychain};
 use crate::registries::{Answers, BuildError, Built, Found, Missing, Registries, defaults};
 
-/// Why a server was not added from a registry.
+/// The reason why a server from a registry was not added.
 #[derive(Debug, thiserror::Error)]
 pub enum AddFoundError {
     #[error(transparent)]

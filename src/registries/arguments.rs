@@ -27,7 +27,7 @@ impl Word {
 /// Reads the arguments of the package's program.
 ///
 /// # Errors
-/// Why the record cannot be used.
+/// The record has an argument that MCPProxy cannot pass on; the message says which.
 pub(crate) fn of_package(arguments: &[Argument], inputs: &mut Inputs) -> Result<Vec<Word>, String> {
     let mut words = Vec::new();
     for (index, argument) in arguments.iter().enumerate() {
@@ -76,7 +76,7 @@ pub(crate) struct Runtime {
 /// Reads the arguments of `runner`. Options that it has anyway are left out.
 ///
 /// # Errors
-/// Why the record cannot be used, for example an option that is not known to be harmless.
+/// The record passes an option that is not known to be harmless, or an invalid value; the message says which.
 pub(crate) fn of_runtime(
     arguments: &[Argument],
     runner: &str,
@@ -173,10 +173,15 @@ fn variable(argument: &Argument, inputs: &mut Inputs) -> Result<Option<(String, 
 fn mount(flag: &str, argument: &Argument, inputs: &mut Inputs) -> Result<Template, String> {
     let template = inputs.value(InputKind::Arg, "mount", &argument.input, false)?;
     let is_chosen = match (flag, template.0.as_slice()) {
-        ("--mount", [Piece::Fixed(before), Piece::Input(_), ..]) => {
+        ("--mount", [Piece::Fixed(before), Piece::Input(folder), rest @ ..]) => {
             matches!(before.as_str(), "type=bind,src=" | "type=bind,source=" | "type=bind,readonly,src=")
+                && has_no_default(*folder, inputs)
+                && keeps_folder(rest, inputs)
         }
-        ("-v" | "--volume", [Piece::Input(_), ..]) => true,
+        ("-v" | "--volume", [Piece::Input(folder), rest @ ..]) => {
+            has_no_default(*folder, inputs)
+                && rest.first().is_none_or(|next| matches!(next, Piece::Fixed(text) if text.starts_with(':')))
+        }
         _ => false,
     };
     if is_chosen {
@@ -184,4 +189,31 @@ fn mount(flag: &str, argument: &Argument, inputs: &mut Inputs) -> Result<Templat
     } else {
         Err("it gives the container a folder that you cannot choose".to_owned())
     }
+}
+
+/// Whether the user must give a value: a default would be the record's choice.
+fn has_no_default(index: usize, inputs: &Inputs) -> bool {
+    inputs.0.get(index).is_some_and(|input| input.default.is_none())
+}
+
+/// Whether the rest of a `--mount` neither continues the path of the folder nor names another one: Docker uses the last
+/// `src` of several.
+fn keeps_folder(rest: &[Piece], inputs: &Inputs) -> bool {
+    let is_one_field = |text: &String| !text.contains([',', '"']);
+    let mut text = String::new();
+    for piece in rest {
+        match piece {
+            Piece::Fixed(fixed) => text.push_str(fixed),
+            Piece::Input(index) => {
+                let input = inputs.0.get(*index);
+                if !input.is_some_and(|input| input.default.iter().chain(&input.choices).all(is_one_field)) {
+                    return false;
+                }
+                text.push('x');
+            }
+        }
+    }
+    let mut keys = text.split(',').skip(1).map(|field| field.split('=').next().unwrap_or_default());
+    (text.is_empty() || text.starts_with(','))
+        && keys.all(|key| matches!(key, "dst" | "destination" | "target" | "readonly" | "ro"))
 }

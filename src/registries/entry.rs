@@ -10,7 +10,7 @@ use crate::registries::arguments::Word;
 use crate::registries::identifier::{is_header, remote_problem};
 use crate::registries::options::{Recipe, Start, choices};
 use crate::registries::record::Record;
-use crate::registries::template::Template;
+use crate::registries::template::{Piece, Template};
 
 /// Values for a record's inputs, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl std::fmt::Debug for Built {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing(pub Vec<RegistryInput>);
 
-/// Why a record does not become an entry.
+/// The reason why no entry could be built from a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
     #[error("`{0}` has no option `{1}`")]
@@ -101,7 +101,8 @@ fn missing(missing: &Missing) -> String {
 pub(crate) fn server_name(record_name: &str) -> String {
     let (space, last) = record_name.split_once('/').unwrap_or(("", record_name));
     let says_nothing = matches!(last.to_ascii_lowercase().as_str(), "mcp" | "server" | "mcp-server" | "mcp_server");
-    let name = if says_nothing { space.rsplit('.').next().unwrap_or(last) } else { last };
+    let publisher = space.rsplit('.').next().filter(|publisher| !publisher.is_empty());
+    let name = if says_nothing { publisher.unwrap_or(last) } else { last };
     let fits = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' };
     name.chars().map(fits).take(64).collect()
 }
@@ -136,11 +137,14 @@ pub(crate) fn build(
     if !keeps_secrets {
         secrets = values.take_secrets(&recipe, &name);
     }
-    let env = fields(&recipe.env, &values, &answers.env);
-    let headers = fields(&recipe.headers, &values, &answers.headers);
+    let env = fields(&recipe.env, &values, &answers.env, |one, other| one == other)?;
+    let headers = fields(&recipe.headers, &values, &answers.headers, str::eq_ignore_ascii_case)?;
+    if headers.values().filter_map(Value::as_str).any(|value| value.contains(['\r', '\n', '\0'])) {
+        return Err(BuildError::Invalid("a header's value must be one line".to_owned()));
+    }
     if let Start::Local { command, words } = &recipe.start {
         entry.insert("command".into(), json!(command));
-        entry.insert("args".into(), json!(arguments(words, &values, &env)));
+        entry.insert("args".into(), json!(arguments(words, &values, &env)?));
     }
     for (key, fields) in [("env", env), ("headers", headers)] {
         if !fields.is_empty() {
@@ -193,9 +197,6 @@ fn refuse_unknown(recipe: &Recipe, answers: &Answers) -> Result<(), BuildError> 
     }
     if let Some(name) = answers.headers.keys().find(|name| !is_header(name)) {
         return Err(BuildError::Invalid(format!("invalid header name `{name}`")));
-    }
-    if answers.headers.values().any(|value| value.contains(['\r', '\n', '\0'])) {
-        return Err(BuildError::Invalid("a header's value must be one line".to_owned()));
     }
     Ok(())
 }
@@ -265,55 +266,70 @@ impl Values {
     }
 }
 
-/// The variables or headers that have a value, and those that the user added.
-fn fields(templates: &[(String, Template)], values: &Values, given: &BTreeMap<String, String>) -> Map<String, Value> {
+/// The variables or headers that have a value, and those that the user added. `same` compares names.
+fn fields(
+    templates: &[(String, Template)],
+    values: &Values,
+    given: &BTreeMap<String, String>,
+    same: fn(&str, &str) -> bool,
+) -> Result<Map<String, Value>, BuildError> {
     let mut fields = Map::new();
     for (name, template) in templates {
-        if let Some(text) = template.fill(|index| values.one(index)) {
+        if let Some(text) = text_of(template, values)? {
             fields.insert(name.clone(), json!(text));
         }
     }
     for (name, value) in given {
-        let is_known = templates.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+        let is_known = templates.iter().any(|(known, _)| same(known, name));
         if !is_known && !value.is_empty() {
             fields.insert(name.clone(), json!(value));
         }
     }
-    fields
+    Ok(fields)
 }
 
-fn arguments(words: &[Word], values: &Values, env: &Map<String, Value>) -> Vec<String> {
+fn arguments(words: &[Word], values: &Values, env: &Map<String, Value>) -> Result<Vec<String>, BuildError> {
     let mut arguments = Vec::new();
     for word in words {
         match word {
             Word::Variables => {
                 arguments.extend(env.keys().flat_map(|name| ["-e".to_owned(), name.clone()]));
             }
-            Word::Value(template) => arguments.extend(filled(template, values)),
+            Word::Value(template) => arguments.extend(filled(template, values)?),
             Word::Option(flag, template) => {
-                arguments.extend(filled(template, values).into_iter().flat_map(|value| [flag.clone(), value]));
+                arguments.extend(filled(template, values)?.into_iter().flat_map(|value| [flag.clone(), value]));
             }
             Word::Switch(flag, index) => {
                 arguments.extend(values.one(*index).filter(|value| value == "true").map(|_| flag.clone()));
             }
         }
     }
-    arguments
+    Ok(arguments)
 }
 
 /// The text of a template; several if its only input has several values.
-fn filled(template: &Template, values: &Values) -> Vec<String> {
+fn filled(template: &Template, values: &Values) -> Result<Vec<String>, BuildError> {
     let several = template.inputs().find_map(|index| values.0.get(index).filter(|values| values.len() > 1));
     match several {
-        Some(several) => several.clone(),
-        None => template.fill(|index| values.one(index)).into_iter().collect(),
+        Some(several) => Ok(several.clone()),
+        None => Ok(text_of(template, values)?.into_iter().collect()),
     }
 }
 
+/// The text of a template; `None` if a value is missing.
+fn text_of(template: &Template, values: &Values) -> Result<Option<String>, BuildError> {
+    if template.adds_reference(|index| values.one(index)) {
+        let sentence = "the record joins texts to a reference to a secret or variable of this computer (`${`)";
+        return Err(BuildError::Invalid(sentence.to_owned()));
+    }
+    Ok(template.fill(|index| values.one(index)))
+}
+
 fn remote_url(template: &Template, values: &Values) -> Result<String, BuildError> {
-    let starts_with_input =
-        template.plain().is_none() && matches!(template.0.first(), Some(crate::registries::template::Piece::Input(_)));
-    let first = template.inputs().next().filter(|_| starts_with_input);
+    let first = match template.0.first() {
+        Some(Piece::Input(index)) => Some(*index),
+        _ => None,
+    };
     let bad = template.inputs().find(|index| {
         let allowed = |c: char| {
             c.is_ascii_alphanumeric()

@@ -23,7 +23,7 @@ pub(crate) type Received = (Record, Value);
 /// Requests the first page of a search.
 ///
 /// # Errors
-/// Why there is no answer.
+/// The registry could not be reached, or its answer is invalid; the message says which.
 pub(crate) async fn search(servers: &Url, search: &str) -> Result<Vec<Received>, String> {
     let mut address = format!("{}?version=latest&limit={PAGE}", servers.as_str());
     if !search.is_empty() {
@@ -39,7 +39,7 @@ pub(crate) async fn search(servers: &Url, search: &str) -> Result<Vec<Received>,
 /// Requests the latest version of one server. `None` if there is none.
 ///
 /// # Errors
-/// Why there is no answer.
+/// The registry could not be reached, or its answer is invalid; the message says which.
 pub(crate) async fn one(servers: &Url, name: &str) -> Result<Option<Received>, String> {
     let address = format!("{}/{}/versions/latest", servers.as_str(), encoded(name));
     let Some(body) = get(servers, &address).await? else { return Ok(None) };

@@ -83,13 +83,25 @@ pub(crate) fn is_tag(tag: &str) -> bool {
 /// Whether a text is the name of an environment variable that a record may set. Variables that change how every program
 /// starts are not.
 pub(crate) fn is_variable(name: &str) -> bool {
-    const FORBIDDEN: [&str; 9] = [
+    const FORBIDDEN: [&str; 21] = [
         "PATH",
         "HOME",
         "NODE_OPTIONS",
+        "NODE_PATH",
         "PYTHONPATH",
         "PYTHONSTARTUP",
         "PYTHONHOME",
+        "PERL5OPT",
+        "PERL5LIB",
+        "RUBYOPT",
+        "RUBYLIB",
+        "JAVA_TOOL_OPTIONS",
+        "_JAVA_OPTIONS",
+        "JDK_JAVA_OPTIONS",
+        "CLASSPATH",
+        "GIT_SSH_COMMAND",
+        "COMSPEC",
+        "SHELL",
         "BASH_ENV",
         "ENV",
         "IFS",
@@ -260,6 +272,7 @@ mod tests {
             "path",
             "LD_PRELOAD",
             "NODE_OPTIONS",
+            "RUBYOPT",
             "npm_config_registry",
             "UV_INDEX_URL",
             "A B",

@@ -1,5 +1,6 @@
 //! Searches registries and finds records, with the cache for those that do not answer.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ pub const MOST_SERVERS: usize = 50;
 /// Most names that an error suggests.
 const MOST_NAMES: usize = 5;
 
-/// Why a search or a record is not possible.
+/// The reason why a search failed or a record was not found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegistryError {
     #[error("no registry is named `{0}`")]
@@ -179,7 +180,10 @@ impl Registries {
         let last = |server: &RegistryServer| {
             server.name.rsplit('/').next().is_some_and(|last| last.eq_ignore_ascii_case(name))
         };
-        let same: Vec<&RegistryServer> = found.iter().filter(|server| last(server)).collect();
+        // Several registries may have the same server: the first one's is used, as for a complete name.
+        let mut seen = BTreeSet::new();
+        let same: Vec<&RegistryServer> =
+            found.iter().filter(|server| last(server) && seen.insert(server.name.as_str())).collect();
         match same.as_slice() {
             [one] => {
                 let (registry, name) = (one.registry.clone(), one.name.clone());

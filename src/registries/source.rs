@@ -44,7 +44,7 @@ pub fn defaults() -> Vec<Value> {
 /// Checks a registry that the user adds, and returns its entry.
 ///
 /// # Errors
-/// The sentence for the user.
+/// The name or the URL is not valid; the message tells the user what is allowed.
 pub fn check_source(id: &str, name: Option<&str>, url: &str) -> Result<Value, String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if !(1..=64).contains(&id.len()) || !id.chars().all(fits) || id == ALL {
@@ -94,7 +94,7 @@ fn source(config: &RegistryConfig) -> Source {
         registry: Registry {
             name: config.name.clone().unwrap_or_else(|| id.clone()),
             description: config.description.clone().unwrap_or_default(),
-            provenance: if url == OFFICIAL_URL { "official" } else { "custom" }.to_owned(),
+            provenance: if list.starts_with(OFFICIAL_URL) { "official" } else { "custom" }.to_owned(),
             id,
             url,
             servers_url: list,

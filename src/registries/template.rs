@@ -9,6 +9,7 @@ use crate::registries::record::{Input, shown};
 
 /// Longest fixed value, in bytes.
 const LONGEST_VALUE: usize = 2000;
+const TOO_LONG: &str = "a value in it is too long or has invisible characters";
 
 /// A text with inputs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,11 +35,6 @@ impl Template {
         })
     }
 
-    /// Its text if it has no inputs.
-    pub(crate) fn plain(&self) -> Option<String> {
-        self.fill(|_| None)
-    }
-
     /// Its text with values; `None` if one is missing.
     pub(crate) fn fill(&self, value: impl Fn(usize) -> Option<String>) -> Option<String> {
         let texts = self.0.iter().map(|piece| match piece {
@@ -46,6 +42,14 @@ impl Template {
             Piece::Input(index) => value(*index),
         });
         texts.collect()
+    }
+
+    /// Whether its text contains a reference, such as `${env:HOME}`, that is in none of the values. Each text of a record
+    /// is checked by itself, but `$` and `{env:HOME}` could become one when they are joined.
+    pub(crate) fn adds_reference(&self, value: impl Fn(usize) -> Option<String>) -> bool {
+        let count = |text: &str| text.matches("${").count();
+        let given: usize = self.inputs().filter_map(&value).map(|text| count(&text)).sum();
+        self.fill(value).is_some_and(|text| count(&text) > given)
     }
 
     /// Its text with the names of inputs in braces.
@@ -86,7 +90,7 @@ impl Inputs {
     /// Reads a value: fixed text with variables, or a question that has this kind and name.
     ///
     /// # Errors
-    /// Why the record cannot be used.
+    /// The record has a value that MCPProxy refuses; the message says why.
     pub(crate) fn value(
         &mut self,
         kind: InputKind,
@@ -105,13 +109,16 @@ impl Inputs {
     /// variables.
     ///
     /// # Errors
-    /// Why the record cannot be used.
+    /// The record has a value that MCPProxy refuses; the message says why.
     pub(crate) fn template(
         &mut self,
         text: &str,
         variables: &BTreeMap<String, Input>,
         is_required: bool,
     ) -> Result<Template, String> {
+        if text.len() > LONGEST_VALUE {
+            return Err(TOO_LONG.to_owned());
+        }
         let (mut pieces, mut fixed, mut rest) = (Vec::new(), String::new(), text);
         while let Some((before, after)) = rest.split_once('{') {
             fixed.push_str(before);
@@ -121,12 +128,13 @@ impl Inputs {
                     if !is_input(name) {
                         return Err(format!("the name of its input `{}` is invalid", shown(name)));
                     }
-                    if !fixed.is_empty() {
-                        pieces.push(Piece::Fixed(std::mem::take(&mut fixed)));
-                    }
+                    check(variable)?;
                     match variable.value.as_deref() {
-                        Some(value) => pieces.push(Piece::Fixed(value.to_owned())),
+                        Some(value) => fixed.push_str(value),
                         None => {
+                            if !fixed.is_empty() {
+                                pieces.push(Piece::Fixed(std::mem::take(&mut fixed)));
+                            }
                             let variable = Input {
                                 is_required: is_required || variable.is_required,
                                 ..variable.clone()
@@ -134,7 +142,6 @@ impl Inputs {
                             pieces.push(Piece::Input(self.add(InputKind::Arg, name, &variable, false)?));
                         }
                     }
-                    check(variable)?;
                     rest = after;
                 }
                 None => {
@@ -160,7 +167,7 @@ fn check(input: &Input) -> Result<(), String> {
             return Err("it refers to variables or secrets of this computer (`${`)".to_owned());
         }
         if text.len() > LONGEST_VALUE || text.chars().any(is_hidden) {
-            return Err("a value in it is too long or has invisible characters".to_owned());
+            return Err(TOO_LONG.to_owned());
         }
     }
     Ok(())

@@ -252,6 +252,20 @@ fn options_of_a_package_manager_that_could_do_harm_are_refused() {
             "isRequired": true, "variables": {"source": {"isRequired": true}, "target": {"default": "/project"}}}]}));
     let built = built(&mounted, None, &answers(&[], &[], &[("source", "/home/me/x")])).unwrap();
     assert_eq!(line(&built), "docker run -i --rm --mount type=bind,src=/home/me/x,dst=/project mcp/filesystem:1.0.2");
+    for (flag, value, source, target) in [
+        ("--mount", "type=bind,src={source},dst={target}", json!({"default": "/"}), json!({})),
+        ("--mount", "type=bind,src={source}/../..,dst={target}", json!({}), json!({})),
+        ("--mount", "type=bind,src={source},dst={target},src=/", json!({}), json!({})),
+        ("--mount", "type=bind,src={source},dst={target}", json!({}), json!({"default": "/h,src=/"})),
+        ("--mount", "type=bind,src={source},dst={target}", json!({"value": "/"}), json!({})),
+        ("-v", "{source}:/h", json!({"default": "/"}), json!({})),
+        ("-v", "{source}/..:/h", json!({}), json!({})),
+        ("-v", "{source}{target}:/h", json!({}), json!({"default": "/.."})),
+    ] {
+        let arguments = json!([{"type": "named", "name": flag, "value": value, "isRequired": true,
+            "variables": {"source": source, "target": target}}]);
+        assert!(runtime("oci", arguments.clone()).contains("cannot choose"), "{arguments}");
+    }
     let program = package(json!({"registryType": "pypi", "identifier": "a", "version": "1.0.0",
         "runtimeArguments": fixed("--from"), "packageArguments": fixed("a-mcp")}));
     assert_eq!(line(&self::built(&program, None, &Answers::default()).unwrap()), "uvx --from a==1.0.0 a-mcp");
@@ -286,8 +300,49 @@ fn a_remote_keeps_its_host_whatever_is_filled_in() {
     );
     let done = built(&header, None, &answers(&[], &[], &[("key", "s3cret")])).unwrap();
     assert_eq!(done.entry["headers"]["Authorization"], "Bearer ${keyring:c.key}");
-    let split = answers(&[], &[("X", "a\r\nEvil: 1")], &[("key", "k")]);
-    assert!(built(&header, None, &split).is_err());
+    for split in [
+        answers(&[], &[("X", "a\r\nEvil: 1")], &[("key", "k")]),
+        answers(&[], &[], &[("key", "k\r\nEvil: 1")]),
+    ] {
+        assert!(build(&header, None, None, &split, true).is_err());
+    }
+}
+
+#[test]
+fn texts_of_a_record_cannot_become_a_reference_when_they_are_joined() {
+    for (value, variables) in [
+        ("{a}{env:SECRET}", json!({"a": {"value": "$"}})),
+        ("{a}{env:SECRET}", json!({"a": {"default": "$"}})),
+        ("{a}{b}", json!({"a": {"default": "$"}, "b": {"default": "{env:SECRET}"}})),
+    ] {
+        let field = json!({"name": "A", "value": value, "isRequired": true, "variables": variables});
+        let header = remote(json!({"type": "sse", "url": "https://h/", "headers": [field]}));
+        let variable = package(json!({"registryType": "npm", "identifier": "a", "environmentVariables": [field]}));
+        let argument = json!({"type": "positional", "value": value, "isRequired": true, "variables": variables});
+        let argument = package(json!({"registryType": "npm", "identifier": "a", "packageArguments": [argument]}));
+        for record in [header, variable, argument] {
+            let refused = built(&record, None, &Answers::default()).unwrap_err().to_string();
+            assert!(refused.contains("${"), "{value} {variables}: {refused}");
+        }
+    }
+    let field = json!({"name": "A", "value": "Bearer {key}", "variables": {"key": {}}});
+    let header = remote(json!({"type": "sse", "url": "https://h/", "headers": [field]}));
+    let own = built(&header, None, &answers(&[], &[], &[("key", "${env:KEY}")])).unwrap();
+    assert_eq!(own.entry["headers"]["A"], "Bearer ${env:KEY}", "the user may refer to secrets");
+}
+
+#[test]
+fn a_text_that_is_too_long_is_refused_before_it_is_read() {
+    let long = remote(json!({"type": "sse", "url": format!("https://h/{}", "{".repeat(100_000))}));
+    assert!(reason(&long).contains("too long"), "{}", reason(&long));
+}
+
+#[test]
+fn a_variable_that_the_user_adds_is_kept_and_its_case_matters() {
+    let record =
+        package(json!({"registryType": "npm", "identifier": "a", "environmentVariables": [{"name": "TOKEN"}]}));
+    let own = built(&record, None, &answers(&[("token", "x")], &[], &[])).unwrap();
+    assert_eq!(own.entry["env"], json!({"token": "x"}));
 }
 
 #[test]
@@ -297,6 +352,7 @@ fn a_server_is_named_after_what_says_something() {
         ("com.supabase/mcp", "supabase"),
         ("io.github.mapbox/mcp-server", "mapbox"),
         ("a.b/c.d", "c-d"),
+        ("a./mcp", "mcp"),
     ] {
         assert_eq!(server_name(name), expected);
     }

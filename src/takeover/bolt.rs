@@ -35,13 +35,13 @@ pub trait ReadAt {
     /// Length in bytes.
     ///
     /// # Errors
-    /// What the system says.
+    /// The length could not be read.
     fn length(&self) -> io::Result<u64>;
 
     /// Fills the buffer from this offset on.
     ///
     /// # Errors
-    /// What the system says; `UnexpectedEof` past the end.
+    /// The bytes could not be read; `UnexpectedEof` if they lie past the end.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
 }
 

@@ -24,7 +24,7 @@ impl ImportedApprovals {
     /// Those of a file, which need not exist.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The file exists and could not be read.
     pub fn load(path: &Path) -> io::Result<ImportedApprovals> {
         let servers = match files::read_bounded(path, LARGEST) {
             Ok(bytes) => serde_json::from_slice(&bytes)?,
@@ -40,7 +40,7 @@ impl ImportedApprovals {
     /// Writes the approvals of a takeover.
     ///
     /// # Errors
-    /// What the system says.
+    /// The file could not be written.
     pub fn write(path: &Path, servers: &BTreeMap<String, ImportedServer>) -> io::Result<()> {
         files::replace_private(path, &serde_json::to_vec(servers)?)
     }

@@ -12,7 +12,7 @@ const LONGEST_FILE: u64 = 1 << 20;
 /// Reads `tray.json`. A missing file means a new user.
 ///
 /// # Errors
-/// Why the file could not be read. The caller must not overwrite it.
+/// The file exists and could not be read; the message says why. The caller must not overwrite it.
 pub(super) fn read_preferences(root: &InstanceRoot) -> Result<Preferences, String> {
     let path = root.tray_preferences();
     match files::read_bounded(&path, LONGEST_FILE) {
@@ -25,7 +25,7 @@ pub(super) fn read_preferences(root: &InstanceRoot) -> Result<Preferences, Strin
 /// Replaces `tray.json`, unless the existing file cannot be read.
 ///
 /// # Errors
-/// A sentence for the menu.
+/// The file could not be written; the message is for the menu.
 pub(super) fn preferences(root: &InstanceRoot, preferences: &Preferences) -> Result<(), String> {
     read_preferences(root)?;
     let path = root.tray_preferences();

@@ -91,7 +91,7 @@ class Commands(unittest.TestCase):
             "status": ["Running", "v0.60.0", "http://127.0.0.1:18080/mcp"],
             "doctor": ["changing: 1 new tool and 1 changed tool need approval", "waiting needs approval"],
             "upstream list": ["1 new tool and 1 changed tool need approval", "Quarantined"],
-            "upstream inspect changing": ["/opt/example/changing.py", "add (changed, changed: description)", "- | Adds numbers",
+            "upstream inspect changing": ["/opt/example/changing.py", "add (changed: description)", "- | Adds numbers",
                                           "+ | Adds numbers. IMPORTANT", "mul (pending)"],
             "tools list": ["changing:add", "changed", "everything:echo", "off"],
             "tools search add": ["auto:add"],

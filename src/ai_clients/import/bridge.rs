@@ -51,7 +51,7 @@ pub fn without_shell(command: String, arguments: Vec<String>) -> (String, Vec<St
 /// The server behind a command that runs `mcp-remote`; `None` for any other command.
 ///
 /// # Errors
-/// A sentence: the bridge has no URL.
+/// The bridge has no URL.
 pub fn remote(command: &str, arguments: &[String], env: &Map<String, Value>) -> Option<Result<Remote, String>> {
     let is_package = |argument: &String| argument == "mcp-remote" || argument.starts_with("mcp-remote@");
     let program = program_name(command);

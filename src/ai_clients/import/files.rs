@@ -15,7 +15,7 @@ use crate::os::files::Replaced;
 /// The servers in a client's configuration; `None` if it has no configuration file.
 ///
 /// # Errors
-/// A sentence: the file cannot be read.
+/// The file could not be read; the message says why.
 pub fn of_client(client: &Client, homes: &Homes) -> Result<Option<Source>, String> {
     let path = config_path(client, homes).path;
     match backups::read(&path) {
@@ -40,7 +40,7 @@ pub fn of_all(homes: &Homes) -> (Vec<Source>, Vec<String>) {
 /// The servers in a file. The name of a client's or project's file tells its format.
 ///
 /// # Errors
-/// A sentence: the file cannot be read.
+/// The file could not be read; the message says why.
 pub fn of_file(path: &Path, client: Option<&str>) -> Result<Source, String> {
     match backups::read(path) {
         Ok(Some(bytes)) => parsed(&bytes, client.or_else(|| project_client(path)), path),
@@ -93,7 +93,7 @@ pub struct Relocated {
 /// Removes entries from a client's file and keeps a backup.
 ///
 /// # Errors
-/// A sentence; the file is then unchanged.
+/// The file could not be changed and is as before; the message says why.
 pub fn remove(client: &Client, homes: &Homes, names: &[String]) -> Result<Relocated, String> {
     let (path, before) = current(client, homes)?;
     let after = relocate::without(client, &before, names).map_err(|error| located(&path, &error))?;
@@ -103,7 +103,7 @@ pub fn remove(client: &Client, homes: &Homes, names: &[String]) -> Result<Reloca
 /// Restores the entries that [`remove`] removed, if nothing else in the file changed since.
 ///
 /// # Errors
-/// A sentence; the file is then unchanged.
+/// The file could not be changed and is as before; the message says why.
 pub fn restore(client: &Client, homes: &Homes) -> Result<Relocated, String> {
     let (path, before) = current(client, homes)?;
     let found = backups(&path);

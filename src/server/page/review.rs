@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use crate::contract::api::{QuarantineCounts, Server};
 use crate::contract::review::{Confirmation, Review, ReviewChange, ReviewTool, ReviewValue, ReviewWarning};
+use crate::contract::review_keys::key_lines;
 use crate::contract::review_text::{Subject, confirmations};
-use crate::contract::words::{ApprovalStatus, VariableSource};
+use crate::contract::words::{ApprovalStatus, IsolationOutcome, VariableSource};
 use crate::server::page::layout::{
     Frame, badge, button_for, empty, encoded, foreign, heading, number, page, pager, state_of, time, token,
 };
@@ -138,10 +139,12 @@ fn what_runs(review: &Review) -> Markup {
             }
             dl.facts {
                 @if let Some(directory) = &review.working_dir { dt { "Working directory" } dd { code { (foreign(directory)) } } }
-                @if let Some(isolation) = &review.isolation { dt { "Isolation" } dd { (foreign(&isolation.summary)) @if let Some(note) = &isolation.note { p.quiet { (foreign(note)) } } } }
+                @if let Some(isolation) = &review.isolation { dt { "Isolation" } dd { (foreign(&isolation.summary)) @if let Some(note) = &isolation.note { p.quiet { (foreign(note)) } } }
+                    @if isolation.effective != IsolationOutcome::Remote { dt { "Network" } dd { (isolation.network.word()) } }
+                }
                 (pairs("Environment", &review.env))
                 (pairs("Headers", &review.headers))
-                @for (key, other) in &review.other { dt { (foreign(key)) } dd { code { (value(other)) } } }
+                @for (label, text) in key_lines(review) { dt { (foreign(&label)) } dd { code { (foreign(&text)) } } }
                 @if let Some(by) = &review.added_by { dt { "Added by" } dd { (foreign(by)) } }
                 @if let Some(by) = &review.changed_by { dt { "Changed by" } dd { (foreign(by)) } }
                 @if let Some(at) = &review.created { dt { "Added" } dd { (time(at)) } }
