@@ -14,7 +14,12 @@ const WITHOUT_VALUES: [&str; 1] = ["mcpServers"];
 
 /// Keys of `telemetry` that MCPProxy sets itself. They are not recorded: the log would keep an identifier that the user
 /// has deleted.
-const INTERNAL: [&str; 4] = ["anonymous_id", "anonymous_id_created_at", "last_reported_version", "notice_shown"];
+const INTERNAL: [&str; 4] = [
+    "anonymous_id",
+    "anonymous_id_created_at",
+    "last_reported_version",
+    "notice_shown",
+];
 
 /// Returns the reports about the differences between two sets of servers, without values of `env`, `headers` and
 /// arguments, which may contain secrets.

@@ -75,10 +75,7 @@ where
             Decision::Drop { report: true } => {
                 let name = one_line(name.unwrap_or(event.metadata().target()));
                 let time = crate::os::clock::now();
-                writeln!(
-                    writer,
-                    "{time:.6} WARN mcpproxy: dropping log lines about `{name}`: too many"
-                )
+                writeln!(writer, "{time:.6} WARN mcpproxy: dropping log lines about `{name}`: too many")
             }
         }
     }

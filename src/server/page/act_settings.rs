@@ -50,7 +50,11 @@ pub(super) async fn save_settings(
 /// Returns the message about a change that REST has made.
 fn done(sentence: &str, saved: &Value) -> String {
     let restart = saved.get("requires_restart") == Some(&Value::Bool(true));
-    if restart { format!("{sentence} Restart MCPProxy to apply all of it.") } else { sentence.to_owned() }
+    if restart {
+        format!("{sentence} Restart MCPProxy to apply all of it.")
+    } else {
+        sentence.to_owned()
+    }
 }
 
 /// Undoes a change of settings.
