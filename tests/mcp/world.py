@@ -4,6 +4,7 @@ A world's files are in one directory, it uses only loopback, and its processes e
 """
 
 import contextlib
+import faulthandler
 import http.client
 import http.server
 import json
@@ -26,6 +27,9 @@ CORE = PROGRAMS / "mcpproxy"
 TRAY = PROGRAMS / "mcpproxy-tray"
 # The official TypeScript test server, as installed by scripts/test.
 SERVER = PROJECT / "target/tools/node/node_modules/.bin/mcp-server-everything"
+
+# A test that takes longer hangs: the run then prints where, and ends.
+TEST_SECONDS = 480 + 60 * float(os.environ.get("SOAK_MINUTES", "0"))
 
 
 def wait_for(what, condition, seconds=10.0):
@@ -425,6 +429,7 @@ class Results(unittest.TestResult):
     def startTest(self, test):
         super().startTest(test)
         self.began = time.monotonic()
+        faulthandler.dump_traceback_later(TEST_SECONDS, exit=True)
 
     def say(self, word, test, detail=""):
         title = test.shortDescription() or str(test)

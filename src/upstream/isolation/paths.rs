@@ -303,7 +303,9 @@ impl<'a, D: Disk> Granting<'a, D> {
                 self.read(packages);
             }
             let Some(directory) = program.parent() else { continue };
-            let root = directory.parent().filter(|_| directory.ends_with("bin") || directory.ends_with("Scripts"));
+            // `shims` is where version managers such as pyenv, asdf and mise keep the commands that start the chosen version.
+            let parts = ["bin", "Scripts", "shims"];
+            let root = directory.parent().filter(|_| parts.iter().any(|part| directory.ends_with(part)));
             let root = root.filter(|root| !self.is_wide(root)).unwrap_or(directory);
             if is_system(root) {
                 continue;
@@ -642,6 +644,13 @@ pub mod tests {
         assert_eq!((read, write), (vec!["/home/ann/srv".to_owned(), "/srv/node".to_owned()], vec![]));
         let (read, _, _) = granted(&files, "/usr/bin/python3", &["/home/ann/solo.py"], &[]);
         assert_eq!(read, ["/home/ann/solo.py"]);
+    }
+
+    #[test]
+    fn a_command_of_a_version_manager_is_read_with_the_versions() {
+        let files = ["/data/pyenv/shims/python3", "/data/pyenv/versions/3.12/bin/python3"];
+        let (read, _, _) = granted(&files, "/data/pyenv/shims/python3", &[], &[]);
+        assert_eq!(read, ["/data/pyenv", "/data/pyenv/versions/3.12"]);
     }
 
     #[test]
