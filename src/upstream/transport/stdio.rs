@@ -171,12 +171,6 @@ impl Pending {
     /// Tells the server that the response is no longer needed.
     pub fn cancel(self, reason: &str) {
         self.line.in_flight().end(&request_id(self.id));
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Cancelled<'a> {
-            request_id: u32,
-            reason: &'a str,
-        }
         let request_id = self.id;
         let params = Some(Cancelled { request_id, reason });
         if let Some(line) = line_of(&Notification::new("notifications/cancelled", params)) {
@@ -184,6 +178,14 @@ impl Pending {
             let _ = self.line.outbox.try_send(line);
         }
     }
+}
+
+/// The parameters of `notifications/cancelled`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Cancelled<'a> {
+    request_id: u32,
+    reason: &'a str,
 }
 
 fn request_id(id: u32) -> RequestId {
