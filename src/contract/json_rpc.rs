@@ -26,15 +26,15 @@ impl<'a, P> Notification<'a, P> {
 
 /// The response to a request that succeeded.
 #[derive(Debug, Serialize)]
-pub struct Success<I, R> {
+pub struct SuccessResponse<I, R> {
     jsonrpc: &'static str,
     id: I,
     result: R,
 }
 
-impl<I, R> Success<I, R> {
-    pub fn new(id: I, result: R) -> Success<I, R> {
-        Success {
+impl<I, R> SuccessResponse<I, R> {
+    pub fn new(id: I, result: R) -> SuccessResponse<I, R> {
+        SuccessResponse {
             jsonrpc: VERSION,
             id,
             result,
@@ -44,15 +44,15 @@ impl<I, R> Success<I, R> {
 
 /// The response to a request that failed. `null` is the ID of a request without a readable ID.
 #[derive(Debug, Serialize)]
-pub struct Failed<I, E> {
+pub struct ErrorResponse<I, E> {
     jsonrpc: &'static str,
     id: I,
     error: E,
 }
 
-impl<I, E> Failed<I, E> {
-    pub fn new(id: I, error: E) -> Failed<I, E> {
-        Failed {
+impl<I, E> ErrorResponse<I, E> {
+    pub fn new(id: I, error: E) -> ErrorResponse<I, E> {
+        ErrorResponse {
             jsonrpc: VERSION,
             id,
             error,
@@ -92,13 +92,13 @@ mod tests {
     fn messages_have_the_members_of_json_rpc() {
         assert_eq!(text(&Notification::<()>::new("a", None)), r#"{"jsonrpc":"2.0","method":"a"}"#);
         assert_eq!(text(&Notification::new("a", Some([1]))), r#"{"jsonrpc":"2.0","method":"a","params":[1]}"#);
-        assert_eq!(text(&Success::new(7, "r")), r#"{"jsonrpc":"2.0","id":7,"result":"r"}"#);
+        assert_eq!(text(&SuccessResponse::new(7, "r")), r#"{"jsonrpc":"2.0","id":7,"result":"r"}"#);
         let error = ErrorObject {
             code: -32603,
             message: "no",
         };
         let expected = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32603,"message":"no"}}"#;
-        assert_eq!(text(&Failed::new(Value::Null, error)), expected);
+        assert_eq!(text(&ErrorResponse::new(Value::Null, error)), expected);
     }
 
     #[test]

@@ -177,7 +177,7 @@ words! {
         Disconnected = "disconnected",
     }
 
-    /// What was done with a server.
+    /// An action on a server.
     ServerActionKind {
         Add = "add",
         Patch = "patch",
@@ -429,7 +429,7 @@ words! {
         Deprecated = "deprecated",
     }
 
-    /// Who chose a registry.
+    /// The origin of a registry.
     RegistryProvenance {
         Official = "official",
         /// The user added it.

@@ -32,13 +32,13 @@ enum Details {
     Approved,
     Enabled,
     Disabled,
-    Changed(Changed),
+    Changed(Difference),
 }
 
-/// What has changed: keys of a server's entry, or settings with their values.
+/// The changed keys of a server's entry, or the changed settings with their values.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Changed {
+enum Difference {
     Fields(Vec<&'static str>),
     Settings(BTreeMap<String, ChangedSetting>),
 }
@@ -92,7 +92,7 @@ pub(super) fn server_changes(before: &[ServerConfig], after: &[ServerConfig], by
         }
         let fields = changed_fields(then, now);
         if !fields.is_empty() {
-            found.push(report(ActivityKind::ConfigChange, name, Details::Changed(Changed::Fields(fields))));
+            found.push(report(ActivityKind::ConfigChange, name, Details::Changed(Difference::Fields(fields))));
         }
     }
     found
@@ -132,7 +132,7 @@ pub(super) fn settings_change(before: &Document, after: &Document, by: &str) -> 
     (!changed.is_empty()).then(|| Change {
         kind: ActivityKind::ConfigChange,
         by: by.to_owned(),
-        details: Details::Changed(Changed::Settings(changed)).json(),
+        details: Details::Changed(Difference::Settings(changed)).json(),
         ..Change::default()
     })
 }

@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use crate::contract::failure::FailureKind;
-use crate::contract::json_rpc::{ErrorObject, Failed};
+use crate::contract::json_rpc::{ErrorObject, ErrorResponse};
 
 /// Where a request without a session declares its protocol version.
 const PROTOCOL_VERSION: &str = "/params/_meta/io.modelcontextprotocol~1protocolVersion";
@@ -52,7 +52,7 @@ pub fn failure(id: &Value, sentence: &str) -> Value {
         code: FailureKind::Internal.json_rpc_code(),
         message: sentence,
     };
-    json!(Failed::new(id, error))
+    json!(ErrorResponse::new(id, error))
 }
 
 /// A string as a header value; anything but plain ASCII is encoded as the protocol requires (SEP-2243).

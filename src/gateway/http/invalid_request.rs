@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::contract::json_rpc::{ErrorObject, Failed, is_id};
+use crate::contract::json_rpc::{ErrorObject, ErrorResponse, is_id};
 use crate::gateway::failures::invalid;
 
 /// Maximum length of the client's text quoted in an error, in characters.
@@ -69,7 +69,7 @@ impl Refusal {
             code: code.0,
             message: &said,
         };
-        Refusal(json!(Failed::new(id, error)))
+        Refusal(json!(ErrorResponse::new(id, error)))
     }
 }
 

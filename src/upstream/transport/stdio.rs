@@ -172,7 +172,7 @@ impl Pending {
     pub fn cancel(self, reason: &str) {
         self.line.in_flight().end(&request_id(self.id));
         let request_id = self.id;
-        let params = Some(Cancelled { request_id, reason });
+        let params = Some(CancelParams { request_id, reason });
         if let Some(line) = line_of(&Notification::new("notifications/cancelled", params)) {
             // Dropped if the server does not read.
             let _ = self.line.outbox.try_send(line);
@@ -183,7 +183,7 @@ impl Pending {
 /// The parameters of `notifications/cancelled`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Cancelled<'a> {
+struct CancelParams<'a> {
     request_id: u32,
     reason: &'a str,
 }

@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::contract::json_rpc::{Failed, Success};
+use crate::contract::json_rpc::{ErrorResponse, SuccessResponse};
 use crate::os::block_in_place::block_in_place_if_large;
 use crate::os::sse::TooLong;
 use crate::os::sync::lock;
@@ -314,7 +314,7 @@ impl<R> Reader<R> {
     fn take_request(&mut self, text: &str) {
         if let Some(id) = ping_id(text) {
             // Not through the library: a flood of pings would pile up in its tasks.
-            self.reply(&Success::new(id, Map::new()));
+            self.reply(&SuccessResponse::new(id, Map::new()));
             return;
         }
         match message::read_typed(text) {
@@ -324,7 +324,7 @@ impl<R> Reader<R> {
                     serde_json::from_str::<Value>(text).ok().and_then(|mut value| Some(value.get_mut("id")?.take()));
                 let error =
                     ErrorData::new(ErrorCode::INVALID_REQUEST, format!("could not read the request: {error}"), None);
-                self.reply(&Failed::new(id, error));
+                self.reply(&ErrorResponse::new(id, error));
                 self.warn("could not read a request", text.as_bytes());
             }
         }
