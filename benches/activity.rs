@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use mcpproxy::activity::{ActivityLog, Call, Filter, Retention, UsageWindow};
+use mcpproxy::contract::api::{ActivityKind, ActivitySource, ActivityStatus, CallIntent};
 
 const RECORDS: usize = 100_000;
 const SERVERS: usize = 1_000;
@@ -20,16 +21,16 @@ const TOOLS: usize = 10;
 
 fn call(number: usize) -> Call {
     Call {
-        kind: "tool_call",
-        source: "mcp",
+        kind: ActivityKind::ToolCall,
+        source: ActivitySource::Mcp,
         server: format!("server-{:04}", number * 7 % SERVERS),
         tool: format!("tool_{}", number % TOOLS),
-        status: if number.is_multiple_of(50) { "error" } else { "success" },
+        status: if number.is_multiple_of(50) { ActivityStatus::Error } else { ActivityStatus::Success },
         error: number.is_multiple_of(50).then(|| "could not open `/tmp/x`: no such file".to_owned()),
         took: Duration::from_millis(number as u64 % 400),
         client: Some("claude-code".to_owned()),
         session: Some(format!("session-{}", number / 1_000)),
-        intent: Some("read"),
+        intent: Some(CallIntent::Read),
         request_bytes: Some(120),
         response_bytes: Some(2_400),
         arguments: r#"{"path":"/home/user/notes.txt","lines":20}"#.to_owned(),
@@ -64,11 +65,11 @@ fn main() {
     let text = |text: &str| Some(text.to_owned());
     let all = Filter::default();
     let calls = Filter {
-        kinds: vec!["tool_call".to_owned()],
+        kinds: vec![ActivityKind::ToolCall],
         ..Filter::default()
     };
     let failed = Filter {
-        status: text("error"),
+        status: Some(ActivityStatus::Error),
         server: text("server-0100"),
         ..calls.clone()
     };

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::contract::api::Detection;
+use crate::contract::api::{Detection, DetectionPlace, SensitiveSeverity};
 use crate::scan::sensitive::{Action, Kind, find, redact_json};
 
 /// Whether arguments and results are stored.
@@ -44,7 +44,7 @@ impl BodyPolicy {
 #[derive(Debug, Default, PartialEq)]
 pub struct Examined {
     pub detections: Vec<Detection>,
-    pub severity: Option<&'static str>,
+    pub severity: Option<SensitiveSeverity>,
     pub arguments: Option<Value>,
     pub response: Option<String>,
 }
@@ -53,10 +53,10 @@ pub struct Examined {
 pub fn examine(policy: BodyPolicy, arguments: &str, response: &str) -> Examined {
     let mut examined = Examined::default();
     if policy.arguments != Action::Off {
-        examined.note("arguments", arguments);
+        examined.note(&DetectionPlace::Arguments, arguments);
     }
     if policy.results != Action::Off {
-        examined.note("result", response);
+        examined.note(&DetectionPlace::Result, response);
     }
     if policy.store == Bodies::Off {
         return examined;
@@ -96,21 +96,18 @@ pub fn redacted(text: &str) -> String {
 }
 
 impl Examined {
-    fn note(&mut self, place: &str, text: &str) {
+    fn note(&mut self, place: &DetectionPlace, text: &str) {
         for found in find(text) {
-            let known = self.detections.iter_mut().find(|one| one.rule == found.rule && one.place == place);
+            let known = self.detections.iter_mut().find(|one| one.rule == found.rule && one.place == *place);
             match known {
                 Some(known) => known.count += 1,
                 None => self.detections.push(Detection {
                     rule: found.rule.to_owned(),
-                    place: place.to_owned(),
+                    place: place.clone(),
                     count: 1,
                 }),
             }
-            let severity = severity(found.kind);
-            if rank(Some(severity)) > rank(self.severity) {
-                self.severity = Some(severity);
-            }
+            self.severity = self.severity.take().max(Some(severity(found.kind)));
         }
     }
 
@@ -123,20 +120,11 @@ impl Examined {
     }
 }
 
-fn severity(kind: Kind) -> &'static str {
+fn severity(kind: Kind) -> SensitiveSeverity {
     match kind {
-        Kind::PrivateKey => "critical",
-        Kind::Token | Kind::CardNumber | Kind::UrlPassword | Kind::Secret => "high",
-        Kind::CredentialPath => "medium",
-    }
-}
-
-fn rank(severity: Option<&str>) -> u8 {
-    match severity {
-        Some("critical") => 3,
-        Some("high") => 2,
-        Some("medium") => 1,
-        _ => 0,
+        Kind::PrivateKey => SensitiveSeverity::Critical,
+        Kind::Token | Kind::CardNumber | Kind::UrlPassword | Kind::Secret => SensitiveSeverity::High,
+        Kind::CredentialPath => SensitiveSeverity::Medium,
     }
 }
 
@@ -155,9 +143,12 @@ mod tests {
         let arguments = json!({"key": token()}).to_string();
         let examined = examine(BodyPolicy::default(), &arguments, &format!("{} and {}", token(), token()));
         assert_eq!((&examined.arguments, &examined.response), (&None, &None));
-        let places: Vec<(&str, u32)> = examined.detections.iter().map(|one| (one.place.as_str(), one.count)).collect();
+        let places: Vec<(&str, u32)> = examined.detections.iter().map(|one| (one.place.word(), one.count)).collect();
         assert_eq!(places, [("arguments", 1), ("result", 2)]);
-        assert_eq!((examined.rules(), examined.severity), (vec!["github-token".to_owned()], Some("high")));
+        assert_eq!(
+            (examined.rules(), examined.severity),
+            (vec!["github-token".to_owned()], Some(SensitiveSeverity::High))
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::activity::bodies::BodyPolicy;
+use crate::contract::words::{ActivityKind, ActivitySource, ActivityStatus, CallIntent};
 
 /// Maximum number of bytes of arguments and results that are examined and stored.
 pub const LONGEST_BODY: usize = 64 * 1024;
@@ -12,20 +13,17 @@ pub const LONGEST_BODY: usize = 64 * 1024;
 /// A completed call.
 #[derive(Debug, Clone, Default)]
 pub struct Call {
-    /// One of the types in [`crate::contract::api`], such as `tool_call`.
-    pub kind: &'static str,
-    /// `mcp`, or `api` for REST, the command line and the web UI.
-    pub source: &'static str,
+    pub kind: ActivityKind,
+    pub source: ActivitySource,
     pub server: String,
     pub tool: String,
-    /// `success`, `error` or `blocked`.
-    pub status: &'static str,
+    pub status: ActivityStatus,
     pub error: Option<String>,
     pub took: Duration,
     pub client: Option<String>,
     pub session: Option<String>,
     pub profile: Option<String>,
-    pub intent: Option<&'static str>,
+    pub intent: Option<CallIntent>,
     pub request_bytes: Option<u64>,
     pub response_bytes: Option<u64>,
     /// The arguments as JSON, at most [`LONGEST_BODY`]; empty if the policy does not need them.
@@ -39,13 +37,12 @@ pub struct Call {
 /// A decision, a change, or a start.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
-    pub kind: &'static str,
+    pub kind: ActivityKind,
     /// The actor, such as `web UI`.
     pub by: String,
     pub server: String,
     pub tool: String,
-    /// `success` or `error`.
-    pub status: &'static str,
+    pub failed: bool,
     pub error: Option<String>,
     pub details: Option<Value>,
 }

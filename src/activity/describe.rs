@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::activity::bodies::{examine, redacted};
 use crate::activity::call::{Call, Change, LONGEST_BODY, cut};
-use crate::contract::api::ActivityRecord;
+use crate::contract::api::{ActivityRecord, ActivitySource, ActivityStatus};
 
 /// Maximum length of a stored error, in characters. An error may repeat arguments of the call.
 const LONGEST_ERROR: usize = 200;
@@ -15,23 +15,23 @@ pub(super) fn call(call: &Call, at: Timestamp) -> ActivityRecord {
     let examined = examine(call.policy, &call.arguments, &call.response);
     ActivityRecord {
         id: String::new(),
-        kind: call.kind.to_owned(),
-        source: call.source.to_owned(),
+        kind: call.kind.clone(),
+        source: call.source.clone(),
         server_name: call.server.clone(),
         tool_name: call.tool.clone(),
-        status: call.status.to_owned(),
+        status: call.status.clone(),
         error_message: call.error.as_deref().map(error),
         duration_ms: u64::try_from(call.took.as_millis()).unwrap_or(u64::MAX),
         timestamp: at.to_string(),
         client_name: call.client.clone(),
         session_id: call.session.clone(),
         profile: call.profile.clone(),
-        intent: call.intent.map(str::to_owned),
+        intent: call.intent.clone(),
         request_bytes: call.request_bytes,
         response_bytes: call.response_bytes,
         has_sensitive_data: !examined.detections.is_empty(),
         detection_types: examined.rules(),
-        max_severity: examined.severity.map(str::to_owned),
+        max_severity: examined.severity,
         detections: examined.detections,
         response_truncated: call.response_truncated && examined.response.is_some(),
         arguments: examined.arguments,
@@ -54,11 +54,11 @@ pub(super) fn change(change: &Change, at: Timestamp) -> ActivityRecord {
         None => {}
     }
     ActivityRecord {
-        kind: change.kind.to_owned(),
-        source: "core".to_owned(),
+        kind: change.kind.clone(),
+        source: ActivitySource::Core,
         server_name: change.server.clone(),
         tool_name: change.tool.clone(),
-        status: if change.status.is_empty() { "success" } else { change.status }.to_owned(),
+        status: if change.failed { ActivityStatus::Error } else { ActivityStatus::Success },
         error_message: change.error.as_deref().map(error),
         timestamp: at.to_string(),
         metadata: (!metadata.is_empty()).then_some(Value::Object(metadata)),
@@ -75,12 +75,13 @@ fn error(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::api::ActivityKind;
 
     #[test]
     fn an_error_is_its_first_words_without_secrets() {
         let told = Call {
-            kind: "tool_call",
-            status: "error",
+            kind: ActivityKind::ToolCall,
+            status: ActivityStatus::Error,
             error: Some(format!("bad ghp_{}{}\nsecond line", "a1B2".repeat(9), " ä".repeat(300))),
             ..Call::default()
         };

@@ -3,14 +3,15 @@
 use jiff::Timestamp;
 
 use crate::activity::header::Header;
+use crate::contract::words::{ActivityKind, ActivityStatus};
 
 /// A filter; empty parts match everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    pub kinds: Vec<String>,
+    pub kinds: Vec<ActivityKind>,
     pub server: Option<String>,
     pub tool: Option<String>,
-    pub status: Option<String>,
+    pub status: Option<ActivityStatus>,
     pub client: Option<String>,
     pub session: Option<String>,
     /// Only records with sensitive data, or only those without.
@@ -59,10 +60,16 @@ impl Filter {
     }
 
     /// Whether records with these values match the parts that records are counted by.
-    pub(super) fn matches_counted(&self, kind: &str, status: &str, server: &str, tool: &str) -> bool {
+    pub(super) fn matches_counted(
+        &self,
+        kind: &ActivityKind,
+        status: &ActivityStatus,
+        server: &str,
+        tool: &str,
+    ) -> bool {
         let is = |wanted: &Option<String>, given: &str| wanted.as_deref().is_none_or(|wanted| wanted == given);
-        (self.kinds.is_empty() || self.kinds.iter().any(|wanted| wanted == kind))
-            && is(&self.status, status)
+        (self.kinds.is_empty() || self.kinds.contains(kind))
+            && self.status.as_ref().is_none_or(|wanted| wanted == status)
             && is(&self.server, server)
             && is(&self.tool, tool)
     }
@@ -88,10 +95,10 @@ mod tests {
     #[test]
     fn each_part_narrows_the_result() {
         let record = Header {
-            kind: "tool_call".into(),
+            kind: ActivityKind::ToolCall,
             server_name: "Files".into(),
             tool_name: "read".into(),
-            status: "error".into(),
+            status: ActivityStatus::Error,
             client_name: Some("cursor".into()),
             timestamp: "2026-01-02T03:04:05Z".into(),
             has_sensitive_data: true,
@@ -115,7 +122,7 @@ mod tests {
         for (filter, matches) in [
             (
                 Filter {
-                    kinds: vec!["tool_call".into(), "x".into()],
+                    kinds: vec![ActivityKind::ToolCall, "x".into()],
                     ..base()
                 },
                 true,
@@ -144,7 +151,7 @@ mod tests {
             ),
             (
                 Filter {
-                    status: some("success"),
+                    status: Some(ActivityStatus::Success),
                     ..base()
                 },
                 false,

@@ -5,21 +5,20 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::contract::api::ActivityRecord;
+use crate::contract::api::{ActivityKind, ActivityRecord, ActivityStatus};
 
 /// A part of [`ActivityRecord`], borrowed from its JSON where possible. Reading a header takes a fraction of the time of
 /// reading the record.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Header<'a> {
-    #[serde(borrow, rename = "type")]
-    pub kind: Cow<'a, str>,
+    #[serde(rename = "type")]
+    pub kind: ActivityKind,
     #[serde(borrow)]
     pub server_name: Cow<'a, str>,
     #[serde(borrow)]
     pub tool_name: Cow<'a, str>,
-    #[serde(borrow)]
-    pub status: Cow<'a, str>,
+    pub status: ActivityStatus,
     #[serde(borrow)]
     pub timestamp: Cow<'a, str>,
     pub error_message: Option<Cow<'a, str>>,
@@ -36,10 +35,10 @@ impl<'a> Header<'a> {
     pub(super) fn of(record: &'a ActivityRecord) -> Header<'a> {
         let optional = |text: &'a Option<String>| text.as_deref().map(Cow::Borrowed);
         Header {
-            kind: Cow::Borrowed(record.kind.as_ref()),
+            kind: record.kind.clone(),
             server_name: Cow::Borrowed(&record.server_name),
             tool_name: Cow::Borrowed(&record.tool_name),
-            status: Cow::Borrowed(record.status.as_ref()),
+            status: record.status.clone(),
             timestamp: Cow::Borrowed(&record.timestamp),
             error_message: optional(&record.error_message),
             client_name: optional(&record.client_name),

@@ -500,12 +500,16 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeMap;
 
-    fn call(server: &str, status: &'static str) -> Call {
+    use super::*;
+    use crate::contract::api::{ActivityKind, ActivitySource, ActivityStatus};
+    use crate::os::redb_file::open_store;
+
+    fn call(server: &str, status: ActivityStatus) -> Call {
         Call {
-            kind: "tool_call",
-            source: "mcp",
+            kind: ActivityKind::ToolCall,
+            source: ActivitySource::Mcp,
             server: server.to_owned(),
             tool: "t".to_owned(),
             status,
@@ -523,18 +527,18 @@ mod tests {
         let path = directory.path().join("activity.redb");
         let log = ActivityLog::in_file(&path, Retention::default());
         for server in ["a", "b", "c"] {
-            log.call(call(server, "success"));
+            log.call(call(server, ActivityStatus::Success));
         }
         log.close();
         drop(log);
         let log = ActivityLog::in_file(&path, Retention::default());
-        log.call(call("d", "error"));
+        log.call(call("d", ActivityStatus::Error));
         log.flush();
         let list = log.list(&Filter::default(), 3, 0);
         assert_eq!((servers(&list), list.total), (vec!["d", "c", "b"], 4));
         assert_eq!(servers(&log.list(&Filter::default(), 3, 3)), ["a"]);
         let failed = Filter {
-            status: Some("error".to_owned()),
+            status: Some(ActivityStatus::Error),
             ..Filter::default()
         };
         assert_eq!(log.list(&failed, 10, 0).total, 1);
@@ -564,13 +568,13 @@ mod tests {
         for round in 0..20 {
             let reported = 50 * (round + 1);
             for _ in 0..reported {
-                log.call(call("a", "success"));
+                log.call(call("a", ActivityStatus::Success));
             }
             assert_eq!(log.purge(), Ok(reported));
             log.flush();
             assert_eq!(log.list(&Filter::default(), 1, 0).total, 0);
         }
-        log.call(call("b", "success"));
+        log.call(call("b", ActivityStatus::Success));
         assert_eq!(servers(&log.list(&Filter::default(), 10, 0)), ["b"]);
         log.close();
         assert!(log.purge().is_err());
@@ -581,7 +585,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let log = ActivityLog::in_file(&directory.path().join("activity.redb"), Retention::default());
         for number in 0..30 {
-            log.call(call(if number % 3 == 0 { "a" } else { "b" }, "success"));
+            log.call(call(if number % 3 == 0 { "a" } else { "b" }, ActivityStatus::Success));
             if number == 19 {
                 log.flush();
             }
@@ -606,12 +610,55 @@ mod tests {
     }
 
     #[test]
+    fn records_of_another_version_are_found_and_returned_as_they_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("activity.redb");
+        let lines = include_str!("../../tests/data/activity/records.jsonl").lines();
+        let stored: BTreeMap<u64, &str> = lines
+            .map(|line| {
+                let record: serde_json::Value = serde_json::from_str(line).unwrap();
+                (record["id"].as_str().unwrap().parse().unwrap(), line)
+            })
+            .collect();
+        {
+            let opened = open_store(&path, "2026-12-01", 1 << 20).unwrap();
+            let transaction = opened.database.begin_write().unwrap();
+            let table = redb::TableDefinition::<u64, &[u8]>::new("activity_records");
+            for (id, line) in &stored {
+                transaction.open_table(table).unwrap().insert(id, line.as_bytes()).unwrap();
+            }
+            transaction.commit().unwrap();
+        }
+        let log = ActivityLog::in_file(&path, Retention::default());
+        for (id, line) in &stored {
+            assert_eq!(serde_json::to_string(&log.get(&id.to_string()).unwrap()).unwrap(), **line);
+        }
+        let count = |kind: &str, status: &str, text: Option<&str>| {
+            let filter = Filter {
+                kinds: vec![kind.into()],
+                status: Some(status.into()),
+                text: text.map(str::to_owned),
+                ..Filter::default()
+            };
+            let list = log.list(&filter, 10, 0);
+            assert_eq!(list.activities.len(), list.total);
+            list.total
+        };
+        // Without a text, the running totals answer; with one, the records.
+        for text in [None, Some("")] {
+            assert_eq!(count("hook_evaluation", "deferred", text), 1);
+            assert_eq!(count("config_change", "success", text), 2);
+            assert_eq!(count("hook_evaluation", "success", text) + count("other", "deferred", text), 0);
+        }
+    }
+
+    #[test]
     fn without_a_file_the_latest_are_kept() {
         let log = ActivityLog::default();
         for _ in 0..MOST_UNSTORED + 10 {
-            log.call(call("a", "success"));
+            log.call(call("a", ActivityStatus::Success));
         }
-        log.call(call("last", "success"));
+        log.call(call("last", ActivityStatus::Success));
         log.flush();
         let list = log.list(&Filter::default(), 1, 0);
         assert_eq!((servers(&list), list.total), (vec!["last"], MOST_UNSTORED));
@@ -620,7 +667,7 @@ mod tests {
     #[test]
     fn too_much_that_waits_is_lost_and_counted() {
         let log = ActivityLog::default();
-        let mut long = call("a", "success");
+        let mut long = call("a", ActivityStatus::Success);
         long.response = "x".repeat(MOST_WAITING_BYTES + 1);
         log.call(long);
         assert_eq!(log.trouble(), (None, 1));

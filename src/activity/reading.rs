@@ -11,7 +11,7 @@ use crate::activity::header::Header;
 use crate::activity::store::{Order, Store, id_of};
 use crate::activity::summary::{UsageWindow, Window, summarise};
 use crate::activity::totals::{CountKey, Totals};
-use crate::contract::api::{ActivityList, ActivityRecord, ActivitySummary, ActivityUsage, TOOL_CALL};
+use crate::contract::api::{ActivityKind, ActivityList, ActivityRecord, ActivitySummary, ActivityUsage};
 
 /// The records at one moment. Every function waits for the disk.
 #[derive(Debug, Default)]
@@ -121,8 +121,8 @@ impl Reading {
     /// Returns totals over all matching records.
     pub(super) fn summary(&self, filter: &Filter, period: &str) -> ActivitySummary {
         let mut calls = filter.clone();
-        if filter.kinds.is_empty() || filter.kinds.iter().any(|kind| kind == TOOL_CALL) {
-            calls.kinds = vec![TOOL_CALL.to_owned()];
+        if filter.kinds.is_empty() || filter.kinds.contains(&ActivityKind::ToolCall) {
+            calls.kinds = vec![ActivityKind::ToolCall];
         } else {
             return summarise(&[], period);
         }

@@ -418,6 +418,7 @@ fn guarded<T>(act: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::api::{ActivityKind, ActivityStatus};
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -490,8 +491,8 @@ mod tests {
     fn call(id: u64, server: &str, timestamp: &str, ms: u64) -> (u64, Arc<ActivityRecord>) {
         let record = ActivityRecord {
             id: id.to_string(),
-            kind: crate::contract::api::TOOL_CALL.into(),
-            status: "success".into(),
+            kind: ActivityKind::ToolCall,
+            status: ActivityStatus::Success,
             server_name: server.to_owned(),
             tool_name: "t".to_owned(),
             timestamp: timestamp.to_owned(),

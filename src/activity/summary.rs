@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::activity::totals::{CountKey, PERIOD, PeriodTotals, ToolTotals};
-use crate::contract::api::{ActivityCount, ActivitySummary, ActivityUsage, ToolUsage, UsagePeriod};
+use crate::contract::api::{ActivityCount, ActivityStatus, ActivitySummary, ActivityUsage, ToolUsage, UsagePeriod};
 
 /// Maximum number of servers in a summary.
 const TOP: usize = 10;
@@ -20,11 +20,11 @@ pub(super) fn summarise(counts: &[(CountKey, u64)], period: &str) -> ActivitySum
     for ((_, status, server, _), count) in counts {
         let number = usize::try_from(*count).unwrap_or(usize::MAX);
         summary.total_count += number;
-        match status.as_str() {
-            "success" => summary.success_count += number,
-            "error" => summary.error_count += number,
-            "blocked" => summary.blocked_count += number,
-            _ => summary.rejected_count += number,
+        match status {
+            ActivityStatus::Success => summary.success_count += number,
+            ActivityStatus::Error => summary.error_count += number,
+            ActivityStatus::Blocked => summary.blocked_count += number,
+            ActivityStatus::Rejected | ActivityStatus::Unknown(_) => summary.rejected_count += number,
         }
         *servers.entry(server).or_default() += count;
     }
@@ -40,9 +40,10 @@ pub(super) fn summarise(counts: &[(CountKey, u64)], period: &str) -> ActivitySum
 }
 
 /// A window that ends now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum UsageWindow {
     Hour,
+    #[default]
     Day,
     Week,
     Month,
@@ -178,6 +179,7 @@ fn tool_usage(((server, tool), totals): ((String, String), ToolTotals)) -> ToolU
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::api::ActivityKind;
 
     #[test]
     fn a_window_ends_with_the_current_period_and_has_equal_parts() {
@@ -220,7 +222,7 @@ mod tests {
     #[test]
     fn a_summary_counts_calls_by_outcome_and_server() {
         let key =
-            |status: &str, server: &str| ("tool_call".to_owned(), status.to_owned(), server.to_owned(), "t".to_owned());
+            |status: &str, server: &str| (ActivityKind::ToolCall, status.into(), server.to_owned(), "t".to_owned());
         let counts = [
             (key("success", "a"), 2),
             (key("blocked", "b"), 1),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::activity::header::Header;
-use crate::contract::api::TOOL_CALL;
+use crate::contract::words::{ActivityKind, ActivityStatus};
 
 /// Length of the periods of the timeline, in seconds.
 pub(super) const PERIOD: i64 = 300;
@@ -13,7 +13,7 @@ pub(super) const PERIOD: i64 = 300;
 pub(super) const HOUR: i64 = 3_600;
 
 /// The values by which records are counted: type, status, server, tool.
-pub(super) type CountKey = (String, String, String, String);
+pub(super) type CountKey = (ActivityKind, ActivityStatus, String, String);
 
 /// Returns the number of the period that contains a time. Times before 1970 are in the first one.
 pub(super) fn period_of(at: Timestamp, length: i64) -> u32 {
@@ -38,7 +38,7 @@ impl PeriodTotals {
     fn of(header: &Header<'_>) -> PeriodTotals {
         PeriodTotals {
             calls: 1,
-            errors: u64::from(header.status == "error"),
+            errors: u64::from(header.status == ActivityStatus::Error),
             response_bytes: header.response_bytes.unwrap_or_default(),
         }
     }
@@ -62,8 +62,8 @@ impl ToolTotals {
     fn of(header: &Header<'_>, at: Timestamp) -> ToolTotals {
         ToolTotals {
             calls: 1,
-            errors: u64::from(header.status == "error"),
-            blocked: u64::from(header.status == "blocked"),
+            errors: u64::from(header.status == ActivityStatus::Error),
+            blocked: u64::from(header.status == ActivityStatus::Blocked),
             request_bytes: header.request_bytes.unwrap_or_default(),
             response_bytes: header.response_bytes.unwrap_or_default(),
             last: u64::try_from(at.as_microsecond()).unwrap_or_default(),
@@ -188,7 +188,9 @@ impl Totals {
     /// Adds a record.
     pub(super) fn add(&mut self, header: &Header<'_>) {
         *self.counts.entry(count_key(header)).or_default() += 1;
-        let Some(at) = header.at().filter(|_| header.kind == TOOL_CALL) else { return };
+        let Some(at) = header.at().filter(|_| header.kind == ActivityKind::ToolCall) else {
+            return;
+        };
         self.timeline.entry(period_of(at, PERIOD)).or_default().add(PeriodTotals::of(header));
         let key = (period_of(at, HOUR), header.server_name.to_string(), header.tool_name.to_string());
         self.tools.entry(key).or_default().add(&ToolTotals::of(header, at));
@@ -201,12 +203,7 @@ impl Totals {
 }
 
 fn count_key(header: &Header<'_>) -> CountKey {
-    (
-        header.kind.to_string(),
-        header.status.to_string(),
-        header.server_name.to_string(),
-        header.tool_name.to_string(),
-    )
+    (header.kind.clone(), header.status.clone(), header.server_name.to_string(), header.tool_name.to_string())
 }
 
 #[cfg(test)]

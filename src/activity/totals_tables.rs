@@ -17,7 +17,7 @@ const TIMELINE: TableDefinition<'_, u32, (u64, u64, u64)> = TableDefinition::new
 pub(super) fn add(transaction: &WriteTransaction, totals: &Totals) -> Result<(), redb::Error> {
     let mut counts = transaction.open_table(COUNTS)?;
     for ((kind, status, server, tool), change) in &totals.counts {
-        let key = (kind.as_str(), status.as_str(), server.as_str(), tool.as_str());
+        let key = (kind.word(), status.word(), server.as_str(), tool.as_str());
         let before = counts.get(key)?.map_or(0, |value| value.value());
         match before.saturating_add_signed(*change) {
             0 => drop(counts.remove(key)?),
@@ -66,7 +66,7 @@ pub(super) fn counts(transaction: &ReadTransaction) -> Result<Vec<(CountKey, u64
     for entry in table.iter()? {
         let (key, count) = entry?;
         let (kind, status, server, tool) = key.value();
-        found.push(((kind.to_owned(), status.to_owned(), server.to_owned(), tool.to_owned()), count.value()));
+        found.push(((kind.into(), status.into(), server.to_owned(), tool.to_owned()), count.value()));
     }
     Ok(found)
 }

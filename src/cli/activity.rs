@@ -10,7 +10,8 @@ use crate::cli::output::{pairs, print, report, rows, write_raw};
 use crate::cli::prompt::confirm;
 use crate::client::{Client, path_segment};
 use crate::contract::api::{
-    ActivityList, ActivityPurged, ActivityRecord, ActivitySummary, ActivityUsage, EventBody, TOOL_CALL,
+    ActivityKind, ActivityList, ActivityPurged, ActivityRecord, ActivityStatus, ActivitySummary, ActivityUsage,
+    EventBody, OneActivity,
 };
 
 #[derive(Debug, Subcommand)]
@@ -72,7 +73,7 @@ pub struct ActivityFilter {
     client: Option<String>,
     /// Only calls with this result: success, error or blocked
     #[arg(long)]
-    status: Option<String>,
+    status: Option<ActivityStatus>,
     /// Only entries with sensitive data
     #[arg(long)]
     sensitive: bool,
@@ -89,29 +90,28 @@ pub struct ActivityFilter {
 
 impl ActivityFilter {
     fn query(&self) -> String {
-        let kind = (!self.all).then(|| TOOL_CALL.to_owned());
-        let sensitive = self.sensitive.then(|| "true".to_owned());
+        let kind = (!self.all).then_some(ActivityKind::ToolCall);
         let pairs = [
-            ("type", &kind),
-            ("server", &self.server),
-            ("tool", &self.tool),
-            ("client", &self.client),
-            ("status", &self.status),
-            ("sensitive_data", &sensitive),
-            ("start_time", &self.since),
-            ("end_time", &self.until),
+            ("type", kind.as_ref().map(ActivityKind::word)),
+            ("server", self.server.as_deref()),
+            ("tool", self.tool.as_deref()),
+            ("client", self.client.as_deref()),
+            ("status", self.status.as_ref().map(ActivityStatus::word)),
+            ("sensitive_data", self.sensitive.then_some("true")),
+            ("start_time", self.since.as_deref()),
+            ("end_time", self.until.as_deref()),
         ];
-        let given = pairs.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        let given = pairs.into_iter().filter_map(|(name, value)| Some((name, value?)));
         given.map(|(name, value)| format!("&{name}={}", path_segment(value))).collect()
     }
 
     fn matches(&self, record: &ActivityRecord) -> bool {
         let is = |wanted: &Option<String>, given: &str| wanted.as_deref().is_none_or(|wanted| wanted == given);
-        (self.all || record.kind == TOOL_CALL)
+        (self.all || record.kind == ActivityKind::ToolCall)
             && is(&self.server, &record.server_name)
             && is(&self.tool, &record.tool_name)
             && is(&self.client, record.client_name.as_deref().unwrap_or_default())
-            && is(&self.status, &record.status)
+            && self.status.as_ref().is_none_or(|status| *status == record.status)
             && (!self.sensitive || record.has_sensitive_data)
     }
 }
@@ -126,9 +126,8 @@ pub async fn run(context: &Context, link: &CoreLink, command: ActivityCommand) -
         }
         ActivityCommand::Show { id } => {
             let path = format!("/api/v1/activity/{}", path_segment(&id));
-            let found: std::collections::BTreeMap<String, ActivityRecord> = client.get(&path).await?;
-            let record = found.into_values().next().unwrap_or_default();
-            print(context.format, &record, shown)
+            let found: OneActivity = client.get(&path).await?;
+            print(context.format, &found.activity, shown)
         }
         ActivityCommand::Watch { filter } => watch(context, client, &filter).await,
         ActivityCommand::Export { filter, format } => {
@@ -220,8 +219,8 @@ fn when(record: &ActivityRecord) -> String {
 
 fn what(record: &ActivityRecord) -> String {
     match (record.server_name.as_str(), record.tool_name.as_str()) {
-        ("", "") => record.kind.replace('_', " "),
-        (server, "") => format!("{server} ({})", record.kind.replace('_', " ")),
+        ("", "") => record.kind.word().replace('_', " "),
+        (server, "") => format!("{server} ({})", record.kind.word().replace('_', " ")),
         ("", tool) => tool.to_owned(),
         (server, tool) => format!("{server}:{tool}"),
     }
@@ -246,13 +245,13 @@ fn shown(record: &ActivityRecord) -> String {
     let all = [
         ("Time (UTC)", when(record)),
         ("What", what(record)),
-        ("Result", record.status.clone()),
+        ("Result", record.status.to_string()),
         ("Error", text(&record.error_message)),
         ("Duration", format!("{} ms", record.duration_ms)),
         ("Client", text(&record.client_name)),
         ("Session", text(&record.session_id)),
         ("Profile", text(&record.profile)),
-        ("Intent", text(&record.intent)),
+        ("Intent", record.intent.as_ref().map(ToString::to_string).unwrap_or_default()),
         ("Arguments", bytes(record.request_bytes)),
         ("Answer", bytes(record.response_bytes)),
         ("Sensitive", found.collect::<Vec<_>>().join(", ")),
@@ -269,7 +268,7 @@ fn listed(calls: &[ActivityRecord]) -> String {
         vec![
             when(call),
             what(call),
-            call.status.clone(),
+            call.status.to_string(),
             format!("{} ms", call.duration_ms),
             remark(call),
         ]

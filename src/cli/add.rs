@@ -18,9 +18,10 @@ use crate::cli::output::{report, say};
 use crate::cli::server_path::server_path;
 use crate::client::CallError;
 use crate::config::document::EditError;
+use crate::config::new_server::NewServer;
 use crate::config::server::SERVER_OPTIONS;
 use crate::config::store::StoreError;
-use crate::contract::api::ServerAction;
+use crate::contract::api::{ServerAction, ServerProtocol};
 use crate::os::environment::home_directory;
 
 /// The change that a command made to a server's entry.
@@ -211,8 +212,16 @@ fn entry(options: &AddArguments, quarantines: bool) -> Result<Value, CliError> {
     if options.name.is_empty() || options.name.len() > 64 || !options.name.chars().all(allowed) {
         return Err(invalid(format!("invalid server name `{}`: use 1-64 letters, digits, `-` or `_`", options.name)));
     }
-    let mut entry = Map::new();
-    entry.insert("name".into(), json!(options.name));
+    let mut server = NewServer {
+        name: options.name.clone(),
+        env: environment(&options.env)?,
+        headers: headers(&options.header)?,
+        working_dir: options.working_dir.as_ref().map(|directory| directory.to_string_lossy().into_owned()),
+        enabled: Some(true),
+        quarantined: quarantines.then_some(!options.no_quarantine),
+        created: Some(format!("{:.0}", crate::os::clock::now())),
+        ..NewServer::default()
+    };
     let transport = options.transport.as_deref();
     match (&options.url, options.command.split_first()) {
         (Some(_), None) if transport == Some("stdio") => {
@@ -223,13 +232,13 @@ fn entry(options: &AddArguments, quarantines: bool) -> Result<Value, CliError> {
         }
         (Some(url), None) => {
             check_url(url)?;
-            entry.insert("protocol".into(), json!(transport.unwrap_or("streamable-http")));
-            entry.insert("url".into(), json!(url));
+            server.protocol = transport.map_or(ServerProtocol::StreamableHttp, ServerProtocol::from);
+            server.url = Some(url.clone());
         }
         (None, Some((command, arguments))) => {
-            entry.insert("protocol".into(), json!("stdio"));
-            entry.insert("command".into(), json!(command));
-            entry.insert("args".into(), json!(arguments));
+            server.protocol = ServerProtocol::Stdio;
+            server.command = Some(command.clone());
+            server.args = Some(arguments.to_vec());
         }
         _ => {
             return Err(invalid("expected either a URL, or `--` and a command".to_owned()).guided(
@@ -237,23 +246,7 @@ fn entry(options: &AddArguments, quarantines: bool) -> Result<Value, CliError> {
             ));
         }
     }
-    for (key, fields) in [
-        ("headers", headers(&options.header)?),
-        ("env", environment(&options.env)?),
-    ] {
-        if !fields.is_empty() {
-            entry.insert(key.to_owned(), Value::Object(fields));
-        }
-    }
-    if let Some(directory) = &options.working_dir {
-        entry.insert("working_dir".into(), json!(directory));
-    }
-    entry.insert("enabled".into(), json!(true));
-    if quarantines {
-        entry.insert("quarantined".into(), json!(!options.no_quarantine));
-    }
-    entry.insert("created".into(), json!(format!("{:.0}", crate::os::clock::now())));
-    Ok(Value::Object(entry))
+    Ok(Value::Object(server.into_entry()))
 }
 
 pub(super) fn check_name(name: &str) -> Result<(), CliError> {

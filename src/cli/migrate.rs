@@ -7,7 +7,7 @@ use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, config_error};
 use crate::cli::error::CliError;
 use crate::cli::output::print;
-use crate::contract::api::Takeover;
+use crate::contract::api::{Takeover, TakeoverRequest};
 use crate::contract::names;
 use crate::os::lock::{Attempt, Lock};
 use crate::server::take_over::{self, State, TakeOverError, take_over};
@@ -40,7 +40,13 @@ pub async fn migrate(context: &Context, link: &CoreLink, options: &MigrateArgume
             let now: Takeover = client.get("/api/v1/takeover").await?;
             match now.complete || now.taken_over_at.is_none() {
                 true => now,
-                false => client.post("/api/v1/takeover", Some(&json!({"retry": true}))).await?,
+                false => {
+                    let request = TakeoverRequest {
+                        retry: true,
+                        ..TakeoverRequest::default()
+                    };
+                    client.post("/api/v1/takeover", Some(&json!(request))).await?
+                }
             }
         }
         None => without_core(context)?,

@@ -54,6 +54,7 @@ use crate::contract::endpoint::mcp_url;
 use crate::contract::exit_code::ExitCode;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::names;
+use crate::contract::words::ServerActionKind;
 use crate::os::environment::{Environment, home_directory};
 use crate::os::memory;
 use crate::server::logging;
@@ -164,15 +165,15 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Upstream(UpstreamCommand::List) => upstream::list(context, &link).await,
         Command::Upstream(UpstreamCommand::Remove(options)) => upstream::remove(context, &link, &options).await,
         Command::Upstream(UpstreamCommand::Enable(server)) => {
-            upstream::act(context, &link, &server.name, "enable").await
+            upstream::act(context, &link, &server.name, ServerActionKind::Enable).await
         }
         Command::Upstream(UpstreamCommand::Disable(server)) => {
-            upstream::act(context, &link, &server.name, "disable").await
+            upstream::act(context, &link, &server.name, ServerActionKind::Disable).await
         }
         Command::Upstream(UpstreamCommand::Inspect(server)) => approve::inspect(context, &link, &server.name).await,
         Command::Upstream(UpstreamCommand::Approve(options)) => approve::approve(context, &link, &options).await,
         Command::Upstream(UpstreamCommand::Restart(server)) => {
-            upstream::act(context, &link, &server.name, "restart").await
+            upstream::act(context, &link, &server.name, ServerActionKind::Restart).await
         }
         Command::Upstream(UpstreamCommand::Logs(options)) => logs::of_server(context, &link, &options).await,
         Command::Logs(options) => logs::own(context, &link, &options).await,
@@ -184,7 +185,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         Command::Doctor(options) => doctor::run(context, &link, options).await,
         Command::Upstream(UpstreamCommand::Login(server)) => upstream::login(context, &link, &server.name).await,
         Command::Upstream(UpstreamCommand::Logout(server)) => {
-            upstream::act(context, &link, &server.name, "logout").await
+            upstream::act(context, &link, &server.name, ServerActionKind::Logout).await
         }
         Command::Names { kind } => {
             completion::print_names(context, &link, kind).await;

@@ -8,7 +8,7 @@ use crate::cli::core_link::{CoreLink, config_error};
 use crate::cli::error::CliError;
 use crate::cli::output::print;
 use crate::config::profiles::check_name;
-use crate::contract::api::{ActiveProfile, Profile, ProfileList};
+use crate::contract::api::{ActiveProfile, Profile, ProfileChoice, ProfileList};
 use crate::contract::names;
 
 #[derive(Debug, Subcommand)]
@@ -82,7 +82,10 @@ fn table(list: &ProfileList, active: &str) -> String {
 
 async fn choose(context: &Context, link: &CoreLink, name: &str) -> Result<(), CliError> {
     let active = match link.running() {
-        Some(client) => client.put("/api/v1/profiles/active", &json!({"profile": name})).await?,
+        Some(client) => {
+            let profile = name.to_owned();
+            client.put("/api/v1/profiles/active", &json!(ProfileChoice { profile })).await?
+        }
         None => {
             let config = context.store.load().map_err(|error| config_error(&error))?;
             if !name.is_empty() && !config.profiles.iter().any(|profile| profile.name == name) {

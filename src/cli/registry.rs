@@ -11,8 +11,10 @@ use crate::client::CallError;
 use crate::config::document::EditError;
 use crate::config::store::StoreError;
 use crate::contract::registry::{
-    ChangedRegistry, Registry, RegistryCache, RegistryInput, RegistryOption, RegistryServer, RegistryServers,
+    AddRegistry, ChangedRegistry, Registry, RegistryCache, RegistryInput, RegistryOption, RegistryServer,
+    RegistryServers,
 };
+use crate::contract::words::RegistryStatus;
 use crate::registries::{Registries, RegistryError, check_source, defaults, id_of_url};
 
 #[derive(Debug, Subcommand)]
@@ -92,7 +94,7 @@ fn table(found: &RegistryServers) -> String {
         let kinds: Vec<&str> =
             server.options.iter().filter(|option| option.is_usable()).map(|option| option.id.as_str()).collect();
         let kinds = if kinds.is_empty() { "not supported".to_owned() } else { kinds.join(", ") };
-        let mark = if server.status == "deprecated" { "(deprecated) " } else { "" };
+        let mark = if server.status == RegistryStatus::Deprecated { "(deprecated) " } else { "" };
         vec![
             server.name.clone(),
             kinds,
@@ -132,7 +134,13 @@ fn details(server: &RegistryServer) -> String {
         ("Version", server.version.clone()),
         ("Source", server.source_code_url.clone().unwrap_or_default()),
         ("Registry", server.registry.clone()),
-        ("Status", if server.status == "deprecated" { "deprecated".to_owned() } else { String::new() }),
+        (
+            "Status",
+            Some(&server.status)
+                .filter(|status| **status == RegistryStatus::Deprecated)
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+        ),
     ];
     facts.extend(more.into_iter().filter(|(_, text)| !text.is_empty()));
     let mut text = pairs(&facts);
@@ -206,8 +214,13 @@ async fn add_source(context: &Context, link: &CoreLink, name: &str, url: Option<
     let exists = || CliError::new("INVALID_INPUT", format!("a registry named `{id}` already exists"));
     match link.running() {
         Some(client) => {
-            let body = json!({"id": id, "url": url});
-            let sent: Result<ChangedRegistry, CallError> = client.post("/api/v1/registries", Some(&body)).await;
+            let request = AddRegistry {
+                id: Some(id.clone()),
+                name: None,
+                url: url.to_owned(),
+            };
+            let sent: Result<ChangedRegistry, CallError> =
+                client.post("/api/v1/registries", Some(&json!(request))).await;
             sent.map_err(|error| match error {
                 CallError::Status { code: 409, .. } => exists(),
                 error => error.into(),

@@ -15,7 +15,9 @@ use crate::cli::error::CliError;
 use crate::cli::output::{print, rows, state};
 use crate::client::go_core::call_result;
 use crate::client::path_segment;
-use crate::contract::api::{AllTools, FoundTool, FoundTools, ServerAction, ServerTool, ServerTools};
+use crate::contract::api::{
+    AllTools, CallRequest, FoundTool, FoundTools, ServerAction, ServerTool, ServerTools, ToolSwitch,
+};
 use crate::contract::exit_code::ExitCode;
 
 /// The core limits the duration of a call; this limit only catches a core that hangs.
@@ -98,7 +100,7 @@ async fn switch(context: &Context, link: &CoreLink, tools: &[String], on: bool) 
         match link.running() {
             Some(client) => {
                 let path = format!("/api/v1/servers/{}/tools/{}/enabled", path_segment(server), path_segment(tool));
-                let body = json!({"enabled": on});
+                let body = json!(ToolSwitch { enabled: on });
                 let done: Result<ServerAction, _> = client.post(&path, Some(&body)).await;
                 done.map_err(|error| missing(error, server))?;
             }
@@ -107,7 +109,7 @@ async fn switch(context: &Context, link: &CoreLink, tools: &[String], on: bool) 
                 .map_err(|error| config_error(&error))?,
         }
     }
-    let done: Vec<ToolSwitch<'_>> = tools.iter().map(|tool| ToolSwitch { tool, enabled: on }).collect();
+    let done: Vec<SwitchedTool<'_>> = tools.iter().map(|tool| SwitchedTool { tool, enabled: on }).collect();
     print(context.format, &done, |done| {
         let lines = done.iter().map(|done| format!("Turned {} `{}`.", if on { "on" } else { "off" }, done.tool));
         lines.collect::<Vec<_>>().join("\n")
@@ -115,7 +117,7 @@ async fn switch(context: &Context, link: &CoreLink, tools: &[String], on: bool) 
 }
 
 #[derive(Serialize)]
-struct ToolSwitch<'a> {
+struct SwitchedTool<'a> {
     tool: &'a str,
     enabled: bool,
 }
@@ -137,8 +139,11 @@ pub async fn call(context: &Context, link: &CoreLink, command: CallCommand) -> R
     if std::io::stderr().is_terminal() {
         eprintln!("Calling {}…", arguments.get("name").and_then(Value::as_str).unwrap_or_default());
     }
-    let body = json!({"tool_name": intent.tool(), "arguments": arguments});
-    let result = call_result(client.post("/api/v1/tools/call", Some(&body)).await?);
+    let request = CallRequest {
+        tool_name: intent.tool().into(),
+        arguments,
+    };
+    let result = call_result(client.post("/api/v1/tools/call", Some(&json!(request))).await?);
     print(context.format, &result, texts)?;
     let failed = result.get("isError").and_then(Value::as_bool) == Some(true);
     Ok(if failed { ExitCode::General } else { ExitCode::Clean })

@@ -14,7 +14,7 @@ use crate::cli::server_path::server_path;
 use crate::client::CallError;
 use crate::config::document::EditError;
 use crate::config::store::StoreError;
-use crate::contract::api::{LoginStarted, Server, ServerAction, Servers, SignInStatus};
+use crate::contract::api::{LoginStarted, Server, ServerAction, ServerActionKind, Servers, SignInStatus};
 use crate::contract::words::{HealthAction, ServerStatus};
 
 /// Printed instead of an empty list.
@@ -83,7 +83,7 @@ pub async fn remove(context: &Context, link: &CoreLink, options: &RemoveArgument
     report(context, &done, |done| done.sentence.clone())
 }
 
-pub async fn act(context: &Context, link: &CoreLink, name: &str, action: &str) -> Result<(), CliError> {
+pub async fn act(context: &Context, link: &CoreLink, name: &str, action: ServerActionKind) -> Result<(), CliError> {
     let done = match link.running() {
         Some(client) => {
             let path = format!("{}/{action}", server_path(name));
@@ -93,17 +93,18 @@ pub async fn act(context: &Context, link: &CoreLink, name: &str, action: &str) -
                 Err(error) => return Err(error.into()),
             }
         }
-        None if matches!(action, "restart" | "logout") => {
+        None if matches!(action, ServerActionKind::Restart | ServerActionKind::Logout) => {
             return link.require().map(|_| ());
         }
         None => {
+            let enabled = action == ServerActionKind::Enable;
             let edit = |document: &mut crate::config::document::Document| {
-                document.set_in_server(name, "enabled", json!(action == "enable"))
+                document.set_in_server(name, "enabled", json!(enabled))
             };
             match link.edit_file(context, edit) {
                 Ok(()) => ServerAction {
                     server: name.to_owned(),
-                    action: action.to_owned(),
+                    action,
                     success: true,
                 },
                 Err(StoreError::Edit(EditError::Unknown(_))) => return Err(not_found(name)),
@@ -115,13 +116,13 @@ pub async fn act(context: &Context, link: &CoreLink, name: &str, action: &str) -
 }
 
 /// The first word of the sentence that reports an action.
-fn past(action: &str) -> &str {
+fn past(action: &ServerActionKind) -> &str {
     match action {
-        "enable" => "Enabled",
-        "disable" => "Disabled",
-        "restart" => "Restarting",
-        "logout" => "Signed out of",
-        other => other,
+        ServerActionKind::Enable => "Enabled",
+        ServerActionKind::Disable => "Disabled",
+        ServerActionKind::Restart => "Restarting",
+        ServerActionKind::Logout => "Signed out of",
+        other => other.word(),
     }
 }
 
@@ -145,7 +146,7 @@ pub async fn login(context: &Context, link: &CoreLink, name: &str) -> Result<(),
             if server.connected && status != Some(&SignInStatus::Error) {
                 let done = ServerAction {
                     server: server.name,
-                    action: "login".to_owned(),
+                    action: ServerActionKind::Login,
                     success: true,
                 };
                 return report(context, &done, |done| format!("Signed in to `{}`.", done.server));

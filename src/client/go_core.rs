@@ -8,10 +8,11 @@ use serde_json::{Map, Value, json};
 use super::call::{CallError, Client};
 use super::path_segment;
 use crate::contract::api::{
-    ApprovalStatus, Approved, Diagnostics, Info, Profile, ProfileList, Server, ServerAction, ServerTool, ServerTools,
+    ApprovalStatus, Approved, Diagnostics, Info, Profile, ProfileList, ProfileServers, Server, ServerAction,
+    ServerTool, ServerTools,
 };
 use crate::contract::lenient;
-use crate::contract::review::{Review, ReviewTool, ReviewValue};
+use crate::contract::review::{ApproveTools, Review, ReviewTool, ReviewValue};
 
 impl Client {
     /// Whether this core runs, and not the Go core.
@@ -93,8 +94,11 @@ impl Client {
             let message = format!("the tool `{}` has changed since it was shown", changed.0);
             return Err(CallError::Status { code: 409, message });
         }
-        let tools: Vec<&String> = fingerprints.keys().collect();
-        self.post(&format!("{path}/approve"), Some(&json!({"tools": tools}))).await
+        let request = ApproveTools {
+            tools: fingerprints.into_keys().collect(),
+            ..ApproveTools::default()
+        };
+        self.post(&format!("{path}/approve"), Some(&json!(request))).await
     }
 
     /// Adds a profile or replaces its servers; without `servers`, removes it.
@@ -104,7 +108,10 @@ impl Client {
     pub async fn change_profile(&self, name: &str, servers: Option<&[String]>) -> Result<(), CallError> {
         let path = format!("/api/v1/profiles/{}", path_segment(name));
         let called = match servers {
-            Some(servers) => self.put::<ProfileList>(&path, &json!({"servers": servers})).await,
+            Some(servers) => {
+                let servers = servers.to_vec();
+                self.put::<ProfileList>(&path, &json!(ProfileServers { servers })).await
+            }
             None => self.delete::<ProfileList>(&path).await,
         };
         match called {

@@ -8,6 +8,7 @@ pub mod document;
 mod edit_profiles;
 pub mod environment_filter;
 pub mod isolation;
+pub mod new_server;
 pub mod profiles;
 pub mod references;
 pub mod registries;

@@ -1,6 +1,5 @@
 //! Names, types and rules that the core, the tray and the installers share. Pure values without I/O.
 
-pub mod activity_kind;
 pub mod api;
 pub mod endpoint;
 pub mod exact_numbers;

@@ -4,6 +4,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::contract::words::{RegistryProvenance, RegistryStatus, ServerProtocol};
+
 /// `data` of `GET /api/v1/registries`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -24,8 +26,7 @@ pub struct Registry {
     /// Where its servers are listed.
     pub servers_url: String,
     pub protocol: String,
-    /// `official`, or `custom` for one that the user added.
-    pub provenance: String,
+    pub provenance: RegistryProvenance,
     /// Why it cannot be searched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unsupported: Option<String>,
@@ -81,8 +82,7 @@ pub struct RegistryServer {
     pub version: String,
     /// ID of the registry.
     pub registry: String,
-    /// `active` or `deprecated`.
-    pub status: String,
+    pub status: RegistryStatus,
     /// URL of the first usable remote.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -215,7 +215,7 @@ pub struct AddedFromRegistry {
 #[serde(default)]
 pub struct AddedEntry {
     pub name: String,
-    pub protocol: String,
+    pub protocol: ServerProtocol,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

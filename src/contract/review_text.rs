@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::contract::isolation::VariableFact;
 use crate::contract::line_difference::{self, difference};
-use crate::contract::review::{Confirmation, Review, ReviewChange, ReviewOffer, ReviewTool, ReviewValue};
+use crate::contract::review::{
+    ApproveServer, ApproveTools, Confirmation, Review, ReviewChange, ReviewOffer, ReviewTool, ReviewValue,
+};
 use crate::contract::review_keys::key_lines;
 use crate::contract::scan::{Finding, Severity};
 use crate::contract::visible_text::one_line;
@@ -129,16 +131,21 @@ pub fn approval(review: &Review, subject: &Subject) -> Option<(&'static str, Val
     match subject {
         Subject::Server => {
             let confirmed: Vec<String> = confirmations(review, subject).into_iter().map(|one| one.key).collect();
-            let mut body = json!({"fingerprint": review.fingerprint, "confirmed": confirmed});
-            if review.inspected
-                && let Some(body) = body.as_object_mut()
-            {
-                let tools = inspected(review).map(|tool| (tool.name.clone(), Value::from(tool.fingerprint.clone())));
-                body.insert("tools".to_owned(), Value::Object(tools.collect()));
-            }
-            Some(("approve", body))
+            let tools = || inspected(review).map(|tool| (tool.name.clone(), tool.fingerprint.clone())).collect();
+            let request = ApproveServer {
+                fingerprint: Some(review.fingerprint.clone()),
+                confirmed,
+                tools: review.inspected.then(tools),
+            };
+            Some(("approve", json!(request)))
         }
-        Subject::Tools(shown) => Some(("tools/approve", json!({"fingerprints": shown}))),
+        Subject::Tools(shown) => {
+            let request = ApproveTools {
+                fingerprints: Some(shown.clone()),
+                ..ApproveTools::default()
+            };
+            Some(("tools/approve", json!(request)))
+        }
         Subject::Nothing => None,
     }
 }

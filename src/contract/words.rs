@@ -1,8 +1,11 @@
 //! Closed sets of values in JSON. Each enum keeps unknown values, because the Go core and other versions have more.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Defines an enum of string values with an `Unknown` variant for all others; the default is the empty string.
@@ -44,8 +47,8 @@ macro_rules! words {
             }
         }
 
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(self.word())
             }
         }
@@ -58,7 +61,7 @@ macro_rules! words {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$name, D::Error> {
-                Ok($name::from(Cow::<str>::deserialize(deserializer)?.as_ref()))
+                deserializer.deserialize_str(WordVisitor(PhantomData))
             }
         }
 
@@ -85,7 +88,85 @@ macro_rules! words {
     )+};
 }
 
+/// Reads a value without copying its text first: a list of the activity log reads thousands of them.
+struct WordVisitor<T>(PhantomData<T>);
+
+impl<T: for<'a> From<&'a str>> Visitor<'_> for WordVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<T, E> {
+        Ok(T::from(word))
+    }
+}
+
 words! {
+    /// The type of a record in the activity log.
+    #[derive(PartialOrd, Ord)]
+    ActivityKind {
+        /// A call of a server's tool.
+        ToolCall = "tool_call",
+        /// A call of a tool of MCPProxy itself, such as the search.
+        InternalToolCall = "internal_tool_call",
+        /// The approval or quarantine of a server.
+        QuarantineChange = "quarantine_change",
+        /// An approval of tools.
+        ToolQuarantineChange = "tool_quarantine_change",
+        /// A change of the settings or of a server's entry.
+        ConfigChange = "config_change",
+        /// A change of a server's state: it connected, or failed.
+        ServerChange = "server_change",
+        /// A run or preview of a fix for a server's problem.
+        ServerFix = "server_fix",
+        /// The core's start.
+        SystemStart = "system_start",
+        /// The core's end.
+        SystemStop = "system_stop",
+    }
+
+    /// The outcome of a recorded call or change.
+    #[derive(PartialOrd, Ord)]
+    ActivityStatus {
+        Success = "success",
+        Error = "error",
+        Blocked = "blocked",
+        /// Only in the Go core.
+        Rejected = "rejected",
+    }
+
+    /// The origin of a record in the activity log.
+    ActivitySource {
+        Mcp = "mcp",
+        /// REST, the command line and the web UI.
+        Api = "api",
+        /// MCPProxy itself: every record of a change.
+        Core = "core",
+    }
+
+    /// The kind of operation that a client declared for a call.
+    CallIntent {
+        Read = "read",
+        Write = "write",
+        Destructive = "destructive",
+    }
+
+    /// The severity of sensitive data, in ascending order.
+    #[derive(PartialOrd, Ord)]
+    SensitiveSeverity {
+        Medium = "medium",
+        High = "high",
+        Critical = "critical",
+    }
+
+    /// The part of a call that contained sensitive data.
+    DetectionPlace {
+        Arguments = "arguments",
+        Result = "result",
+    }
+
     /// The status of a server.
     ServerStatus {
         Disabled = "disabled",
@@ -94,6 +175,25 @@ words! {
         Connected = "connected",
         Error = "error",
         Disconnected = "disconnected",
+    }
+
+    /// An action on a server.
+    ServerActionKind {
+        Add = "add",
+        Patch = "patch",
+        Remove = "remove",
+        Enable = "enable",
+        Disable = "disable",
+        Restart = "restart",
+        Quarantine = "quarantine",
+        /// The Go core's name for `approve`.
+        Unquarantine = "unquarantine",
+        Approve = "approve",
+        Inspect = "inspect",
+        Login = "login",
+        Logout = "logout",
+        EnableTool = "enable_tool",
+        DisableTool = "disable_tool",
     }
 
     /// The severity of a problem.
@@ -323,11 +423,31 @@ words! {
         Destructive = "call_tool_destructive",
     }
 
+    /// Whether a server's publisher still supports it.
+    RegistryStatus {
+        Active = "active",
+        Deprecated = "deprecated",
+    }
+
+    /// The origin of a registry.
+    RegistryProvenance {
+        Official = "official",
+        /// The user added it.
+        Custom = "custom",
+    }
+
     /// Why a list of servers is sent.
     ChangeReason {
         State = "state",
         /// The client may have missed events.
         Resync = "resync",
+    }
+}
+
+impl ActivityKind {
+    /// Whether such a record is about a call of a tool. All others are about changes and decisions.
+    pub fn is_call(&self) -> bool {
+        matches!(self, ActivityKind::ToolCall | ActivityKind::InternalToolCall)
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::activity::Change;
 use crate::config::ServerConfig;
 use crate::config::document::Document;
-use crate::contract::activity_kind::{CONFIG_CHANGE, QUARANTINE_CHANGE};
+use crate::contract::words::ActivityKind;
 
 /// Settings whose changes are recorded without their values.
 const WITHOUT_VALUES: [&str; 1] = ["mcpServers"];
@@ -21,6 +22,40 @@ const INTERNAL: [&str; 4] = [
     "notice_shown",
 ];
 
+/// The details of a recorded change. Pages and other programs read its JSON.
+#[derive(Debug, Serialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+enum Details {
+    Removed,
+    Added { needs_approval: bool },
+    Quarantined,
+    Approved,
+    Enabled,
+    Disabled,
+    Changed(Difference),
+}
+
+/// The changed keys of a server's entry, or the changed settings with their values.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Difference {
+    Fields(Vec<&'static str>),
+    Settings(BTreeMap<String, ChangedSetting>),
+}
+
+/// A setting before and after; `null` if it is missing.
+#[derive(Debug, Serialize)]
+struct ChangedSetting {
+    before: Option<Value>,
+    after: Option<Value>,
+}
+
+impl Details {
+    fn json(self) -> Option<Value> {
+        serde_json::to_value(self).ok()
+    }
+}
+
 /// Returns the reports about the differences between two sets of servers, without values of `env`, `headers` and
 /// arguments, which may contain secrets.
 pub(super) fn server_changes(before: &[ServerConfig], after: &[ServerConfig], by: &str) -> Vec<Change> {
@@ -28,35 +63,36 @@ pub(super) fn server_changes(before: &[ServerConfig], after: &[ServerConfig], by
         servers.iter().map(|server| (server.name.clone(), server.clone())).collect()
     };
     let (before, after) = (by_name(before), by_name(after));
-    let report = |kind, name: &str, details: Value| Change {
+    let report = |kind, name: &str, details: Details| Change {
         kind,
         by: by.to_owned(),
         server: name.to_owned(),
-        status: "success",
-        details: Some(details),
+        details: details.json(),
         ..Change::default()
     };
     let mut found = Vec::new();
     for name in before.keys().filter(|name| !after.contains_key(*name)) {
-        found.push(report(CONFIG_CHANGE, name, json!({"action": "removed"})));
+        found.push(report(ActivityKind::ConfigChange, name, Details::Removed));
     }
     for (name, now) in &after {
         let Some(then) = before.get(name) else {
-            let details = json!({"action": "added", "needs_approval": now.quarantined});
-            found.push(report(CONFIG_CHANGE, name, details));
+            let details = Details::Added {
+                needs_approval: now.quarantined,
+            };
+            found.push(report(ActivityKind::ConfigChange, name, details));
             continue;
         };
         if then.quarantined != now.quarantined {
-            let action = if now.quarantined { "quarantined" } else { "approved" };
-            found.push(report(QUARANTINE_CHANGE, name, json!({"action": action})));
+            let details = if now.quarantined { Details::Quarantined } else { Details::Approved };
+            found.push(report(ActivityKind::QuarantineChange, name, details));
         }
         if then.enabled != now.enabled {
-            let action = if now.enabled { "enabled" } else { "disabled" };
-            found.push(report(CONFIG_CHANGE, name, json!({"action": action})));
+            let details = if now.enabled { Details::Enabled } else { Details::Disabled };
+            found.push(report(ActivityKind::ConfigChange, name, details));
         }
         let fields = changed_fields(then, now);
         if !fields.is_empty() {
-            found.push(report(CONFIG_CHANGE, name, json!({"action": "changed", "fields": fields})));
+            found.push(report(ActivityKind::ConfigChange, name, Details::Changed(Difference::Fields(fields))));
         }
     }
     found
@@ -85,16 +121,18 @@ fn changed_fields(then: &ServerConfig, now: &ServerConfig) -> Vec<&'static str> 
 pub(super) fn settings_change(before: &Document, after: &Document, by: &str) -> Option<Change> {
     let (before, after) = (recorded(before), recorded(after));
     let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let changed: Map<String, Value> = keys
+    let changed: BTreeMap<String, ChangedSetting> = keys
         .into_iter()
         .filter(|key| !WITHOUT_VALUES.contains(&key.as_str()) && before.get(*key) != after.get(*key))
-        .map(|key| (key.clone(), json!({"before": before.get(key), "after": after.get(key)})))
+        .map(|key| {
+            let (before, after) = (before.get(key).cloned(), after.get(key).cloned());
+            (key.clone(), ChangedSetting { before, after })
+        })
         .collect();
     (!changed.is_empty()).then(|| Change {
-        kind: CONFIG_CHANGE,
+        kind: ActivityKind::ConfigChange,
         by: by.to_owned(),
-        status: "success",
-        details: Some(json!({"action": "changed", "settings": changed})),
+        details: Details::Changed(Difference::Settings(changed)).json(),
         ..Change::default()
     })
 }
@@ -113,6 +151,8 @@ fn recorded(document: &Document) -> Map<String, Value> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn server(name: &str) -> ServerConfig {
@@ -134,18 +174,15 @@ mod tests {
         let found = server_changes(&[kept, gone], &[changed, new], "tray");
         let told: Vec<(&str, &str, String)> = found
             .iter()
-            .map(|change| {
-                let details = change.details.as_ref().unwrap();
-                (change.kind, change.server.as_str(), details["action"].as_str().unwrap().to_owned())
-            })
+            .map(|change| (change.kind.word(), change.server.as_str(), change.details.as_ref().unwrap().to_string()))
             .collect();
         assert_eq!(
             told,
             [
-                (CONFIG_CHANGE, "gone", "removed".to_owned()),
-                (QUARANTINE_CHANGE, "kept", "approved".to_owned()),
-                (CONFIG_CHANGE, "kept", "changed".to_owned()),
-                (CONFIG_CHANGE, "new", "added".to_owned()),
+                ("config_change", "gone", r#"{"action":"removed"}"#.to_owned()),
+                ("quarantine_change", "kept", r#"{"action":"approved"}"#.to_owned()),
+                ("config_change", "kept", r#"{"action":"changed","fields":["env"]}"#.to_owned()),
+                ("config_change", "new", r#"{"action":"added","needs_approval":true}"#.to_owned()),
             ]
         );
         assert!(!format!("{found:?}").contains("hunter2"));

@@ -91,7 +91,7 @@ impl ServerControl {
         let server = config.servers.iter().find(|server| server.name == name);
         let server = server.map(|server| AddedEntry {
             name: server.name.clone(),
-            protocol: server.effective_protocol().word().to_owned(),
+            protocol: server.effective_protocol().word().into(),
             command: server.command.clone(),
             args: server.args.clone(),
             url: server.url.clone(),

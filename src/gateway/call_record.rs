@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::activity::BodyPolicy;
 use crate::activity::call::{Call, LONGEST_BODY, cut};
 use crate::catalog::call_variant::Intent;
-use crate::contract::api::{INTERNAL_TOOL_CALL, TOOL_CALL};
+use crate::contract::api::{ActivityKind, ActivitySource, ActivityStatus, CallIntent};
 use crate::contract::exact_numbers::restore_text;
 use crate::gateway::call_log::Ended;
 use crate::gateway::http::headers::{SESSION_ID, text};
@@ -20,7 +20,6 @@ use crate::gateway::tool_answer::ToolAnswer;
 /// A call to record.
 #[derive(Clone, Copy)]
 pub struct CallRecorder<'a> {
-    pub source: &'static str,
     pub since: Instant,
     pub server: &'a str,
     pub tool: &'a str,
@@ -107,17 +106,21 @@ fn joined<'a>(texts: impl Iterator<Item = &'a str>) -> (String, u64) {
 /// Returns the report of a call for the log.
 pub fn report(call: CallRecorder<'_>, ended: Ended<'_>, contents: Contents<'_>, policy: BodyPolicy) -> Call {
     let (status, error) = match ended {
-        Ended::Success => ("success", None),
-        Ended::Error(error) => ("error", Some(error)),
-        Ended::Blocked(error) => ("blocked", Some(error)),
+        Ended::Success => (ActivityStatus::Success, None),
+        Ended::Error(error) => (ActivityStatus::Error, Some(error)),
+        Ended::Blocked(error) => (ActivityStatus::Blocked, Some(error)),
     };
     let given = restore_text(call.arguments);
     let arguments = if policy.reads_arguments() { cut(&given, LONGEST_BODY) } else { ("", false) };
     let response = if policy.reads_results() { cut(contents.text, LONGEST_BODY) } else { ("", false) };
     let caller = call.caller.cloned().unwrap_or_default();
     Call {
-        kind: if call.server.is_empty() { INTERNAL_TOOL_CALL } else { TOOL_CALL },
-        source: call.source,
+        kind: if call.server.is_empty() {
+            ActivityKind::InternalToolCall
+        } else {
+            ActivityKind::ToolCall
+        },
+        source: ActivitySource::Mcp,
         server: call.server.to_owned(),
         tool: call.tool.to_owned(),
         status,
@@ -127,7 +130,7 @@ pub fn report(call: CallRecorder<'_>, ended: Ended<'_>, contents: Contents<'_>, 
         client: caller.client,
         session: caller.session,
         profile: caller.profile,
-        intent: call.intent.map(word),
+        intent: call.intent.map(recorded),
         request_bytes: Some(given.len() as u64),
         response_bytes: contents.bytes,
         arguments: arguments.0.to_owned(),
@@ -137,11 +140,11 @@ pub fn report(call: CallRecorder<'_>, ended: Ended<'_>, contents: Contents<'_>, 
     }
 }
 
-fn word(intent: Intent) -> &'static str {
+fn recorded(intent: Intent) -> CallIntent {
     match intent {
-        Intent::Read => "read",
-        Intent::Write => "write",
-        Intent::Destructive => "destructive",
+        Intent::Read => CallIntent::Read,
+        Intent::Write => CallIntent::Write,
+        Intent::Destructive => CallIntent::Destructive,
     }
 }
 

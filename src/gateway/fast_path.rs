@@ -315,7 +315,6 @@ impl FastPath {
         };
         let own_arguments = through_search.as_ref().map(|call| call.raw_arguments().map_or("{}", RawValue::get));
         let record = CallRecorder {
-            source: "mcp",
             since: sent.since,
             server: &server,
             tool: &tool,

@@ -200,7 +200,6 @@ impl Proxy {
     pub fn note_own(&self, caller: &Caller, name: &str, arguments: &str, since: Instant, result: &CallToolResult) {
         let (text, bytes, is_error) = contents_of(result);
         let call = CallRecorder {
-            source: "mcp",
             since,
             server: "",
             tool: name,
@@ -418,7 +417,6 @@ impl Proxy {
         let since = started.since;
         let answer = relay.go_on(started).await.and_then(|result| tool_answer(&server, result));
         let noting = CallRecorder {
-            source: "mcp",
             since,
             server: &server,
             tool: &tool,

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::config::new_server::NewServer;
 use crate::config::references::keychain_name;
 use crate::contract::registry::{AddFromRegistry, InputKind, RegistryInput};
+use crate::contract::words::ServerProtocol;
 use crate::registries::arguments::Word;
 use crate::registries::identifier::{is_header, remote_problem};
 use crate::registries::options::{Recipe, Start, choices};
@@ -123,17 +125,11 @@ pub(crate) fn build(
     refuse_unknown(&recipe, answers)?;
     let mut values = Values::read(&recipe, answers)?;
     let mut secrets = Vec::new();
-    let mut entry = Map::from_iter([("name".to_owned(), json!(name))]);
-    match &recipe.start {
-        Start::Remote { protocol, url } => {
-            let url = remote_url(url, &values)?;
-            entry.insert("protocol".into(), json!(protocol));
-            entry.insert("url".into(), json!(url));
-        }
-        Start::Local { .. } => {
-            entry.insert("protocol".into(), json!("stdio"));
-        }
-    }
+    // Before the secrets are replaced: the URL keeps its values.
+    let (protocol, url) = match &recipe.start {
+        Start::Remote { protocol, url } => (protocol.clone(), Some(remote_url(url, &values)?)),
+        Start::Local { .. } => (ServerProtocol::Stdio, None),
+    };
     if !keeps_secrets {
         secrets = values.take_secrets(&recipe, &name);
     }
@@ -142,17 +138,26 @@ pub(crate) fn build(
     if headers.values().filter_map(Value::as_str).any(|value| value.contains(['\r', '\n', '\0'])) {
         return Err(BuildError::Invalid("a header's value must be one line".to_owned()));
     }
-    if let Start::Local { command, words } = &recipe.start {
-        entry.insert("command".into(), json!(command));
-        entry.insert("args".into(), json!(arguments(words, &values, &env)?));
-    }
-    for (key, fields) in [("env", env), ("headers", headers)] {
-        if !fields.is_empty() {
-            entry.insert(key.into(), Value::Object(fields));
-        }
-    }
-    entry.insert("enabled".into(), json!(true));
-    Ok(Built { name, entry, secrets })
+    let (command, args) = match &recipe.start {
+        Start::Local { command, words } => (Some(*command), Some(arguments(words, &values, &env)?)),
+        Start::Remote { .. } => (None, None),
+    };
+    let server = NewServer {
+        name: name.clone(),
+        protocol,
+        url,
+        command: command.map(str::to_owned),
+        args,
+        env,
+        headers,
+        enabled: Some(true),
+        ..NewServer::default()
+    };
+    Ok(Built {
+        name,
+        entry: server.into_entry(),
+        secrets,
+    })
 }
 
 fn chosen(record: &Record, option: Option<&str>) -> Result<Recipe, BuildError> {

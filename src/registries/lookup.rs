@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use crate::config::Config;
 use crate::contract::failure::FailureKind;
 use crate::contract::registry::{RegistryCache, RegistryList, RegistryServer, RegistryServers, RegistryUnavailable};
+use crate::contract::words::RegistryProvenance;
 use crate::registries::cache::Cached;
 use crate::registries::entry::{Answers, BuildError, Built, build};
 use crate::registries::fetch::{self, Received};
@@ -58,7 +59,7 @@ pub struct Found {
     pub record: Record,
     /// ID of its registry.
     pub registry: String,
-    provenance: String,
+    provenance: RegistryProvenance,
     /// Set if it comes from the cache.
     pub cache: Option<RegistryCache>,
 }

@@ -1,6 +1,7 @@
 //! The ways to run a server of a record, and why some are not possible.
 
 use crate::contract::registry::{InputKind, RegistryOption, RegistryServer, RequiredInput};
+use crate::contract::words::{RegistryStatus, ServerProtocol};
 use crate::registries::arguments::{Word, of_package, of_runtime};
 use crate::registries::identifier::{
     is_header, is_image, is_input, is_npm, is_plain, is_tag, is_variable, remote_problem,
@@ -20,7 +21,7 @@ pub(crate) struct Recipe {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Start {
     Local { command: &'static str, words: Vec<Word> },
-    Remote { protocol: &'static str, url: Template },
+    Remote { protocol: ServerProtocol, url: Template },
 }
 
 /// A way with its ID: how to do it, or why it is not possible.
@@ -142,8 +143,8 @@ fn variables(list: &[KeyValue], inputs: &mut Inputs) -> Result<Vec<(String, Temp
 
 fn of_remote(remote: &Remote) -> Result<Recipe, String> {
     let protocol = match remote.kind.as_str() {
-        "streamable-http" | "http" | "" => "streamable-http",
-        "sse" => "sse",
+        "streamable-http" | "http" | "" => ServerProtocol::StreamableHttp,
+        "sse" => ServerProtocol::Sse,
         other => return Err(format!("MCPProxy does not know its transport `{}`", shown(other))),
     };
     let mut inputs = Inputs::default();
@@ -225,7 +226,7 @@ pub(crate) fn describe(record: &Record, registry: &str) -> RegistryServer {
         description: record.description.clone(),
         version: record.version.clone(),
         registry: registry.to_owned(),
-        status: if record.is_deprecated() { "deprecated" } else { "active" }.to_owned(),
+        status: if record.is_deprecated() { RegistryStatus::Deprecated } else { RegistryStatus::Active },
         url: first(true),
         install_cmd: first(false),
         source_code_url: Some(record.repository.url.clone()).filter(|url| remote_problem(url).is_none()),

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::config::Config;
 use crate::config::registries::RegistryConfig;
 use crate::contract::registry::Registry;
+use crate::contract::words::RegistryProvenance;
 use crate::os::https::Url;
 
 /// The only protocol.
@@ -94,7 +95,10 @@ fn source(config: &RegistryConfig) -> Source {
         registry: Registry {
             name: config.name.clone().unwrap_or_else(|| id.clone()),
             description: config.description.clone().unwrap_or_default(),
-            provenance: if list.starts_with(OFFICIAL_URL) { "official" } else { "custom" }.to_owned(),
+            provenance: match list.starts_with(OFFICIAL_URL) {
+                true => RegistryProvenance::Official,
+                false => RegistryProvenance::Custom,
+            },
             id,
             url,
             servers_url: list,

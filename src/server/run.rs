@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::activity::{ActivityLog, Change};
 use crate::config::store::ConfigStore;
 use crate::config::{Config, TelemetryConfig};
-use crate::contract::api::{SYSTEM_START, SYSTEM_STOP};
+use crate::contract::api::ActivityKind;
 use crate::contract::endpoint::{LocalAddress, LocalAddressOverrides};
 use crate::contract::exit_code::ExitCode;
 use crate::contract::flag;
@@ -105,7 +105,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     core.app.config.start_servers().await;
     let serving = core.listen(tcp, certificate, local.map(|(_, listener)| listener));
     core.ready.send_replace(true);
-    core.app.activity.change(system_change(SYSTEM_START));
+    core.app.activity.change(system_change(ActivityKind::SystemStart));
     (options.on_ready)(&address.to_string(), core.app.is_encrypted);
     show_notice(&core.app).await;
     tokio::spawn(watch_config(core.app.clone()));
@@ -126,7 +126,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let (_, ()) = tokio::join!(tokio::time::timeout(DRAIN, ended), core.app.upstreams.stop());
     core.routes.save_sessions();
     core.app.facts.close();
-    core.app.activity.change(system_change(SYSTEM_STOP));
+    core.app.activity.change(system_change(ActivityKind::SystemStop));
     let activity = core.app.activity.clone();
     let _ = tokio::task::spawn_blocking(move || activity.close()).await;
     tracing::info!("stopped");
@@ -134,7 +134,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
 }
 
 /// Describes the start or the end of the core for the activity log.
-fn system_change(kind: &'static str) -> Change {
+fn system_change(kind: ActivityKind) -> Change {
     Change {
         kind,
         details: Some(serde_json::json!({"version": env!("CARGO_PKG_VERSION"), "pid": std::process::id()})),

@@ -4,6 +4,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
+use crate::contract::failure::FailureKind;
+use crate::contract::json_rpc::{ErrorObject, ErrorResponse};
+
 /// Where a request without a session declares its protocol version.
 const PROTOCOL_VERSION: &str = "/params/_meta/io.modelcontextprotocol~1protocolVersion";
 
@@ -45,7 +48,11 @@ pub fn own_headers(message: &Value) -> Vec<(&'static str, String)> {
 
 /// The error response to a request that the core did not answer.
 pub fn failure(id: &Value, sentence: &str) -> Value {
-    json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32603, "message": sentence}})
+    let error = ErrorObject {
+        code: FailureKind::Internal.json_rpc_code(),
+        message: sentence,
+    };
+    json!(ErrorResponse::new(id, error))
 }
 
 /// A string as a header value; anything but plain ASCII is encoded as the protocol requires (SEP-2243).

@@ -19,6 +19,7 @@ use crate::cli::core_link::CoreLink;
 use crate::cli::error::CliError;
 use crate::client::{CallError, Client, Reply};
 use crate::contract::exact_numbers::{hold, restore_text};
+use crate::contract::json_rpc::Notification;
 use crate::gateway::http::invalid_request;
 
 /// How long to wait for responses after the client has closed its input.
@@ -235,12 +236,12 @@ impl Bridge {
         };
         match self.initialize(&mut session, &initialize).await {
             Ok(_) => {
-                let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+                let initialized = notification("notifications/initialized");
                 let sent = self.core.exchange_message(Method::POST, &session.headers(), Some(&initialized)).await;
                 if sent.is_ok() {
                     self.listen(&mut session);
                     // The restarted core may offer other tools.
-                    self.send(json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})).await;
+                    self.send(notification("notifications/tools/list_changed")).await;
                 }
             }
             Err(error) => tracing::debug!("could not start a new session: {error}"),
@@ -290,6 +291,10 @@ impl Bridge {
 /// Renews the session in a separate task, because renewing aborts the listener that calls this.
 fn renew_later(bridge: Arc<Bridge>, used: Option<String>) {
     tokio::spawn(async move { bridge.renew(used).await });
+}
+
+fn notification(method: &str) -> Value {
+    json!(Notification::<()>::new(method, None))
 }
 
 fn error_message(error: &CallError) -> String {

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::contract::api::lenient::null_as_default;
-
-pub use crate::contract::activity_kind::*;
+use crate::contract::words::{
+    ActivityKind, ActivitySource, ActivityStatus, CallIntent, DetectionPlace, SensitiveSeverity,
+};
 
 /// `data` of `GET /api/v1/activity`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,20 +27,18 @@ pub struct ActivityList {
 pub struct ActivityRecord {
     #[serde(default)]
     pub id: String,
-    /// `tool_call`, `internal_tool_call`, `quarantine_change`, `tool_quarantine_change`, `config_change`, `server_change`,
-    /// `server_fix`, `system_start` or `system_stop`.
     #[serde(default, rename = "type")]
-    pub kind: String,
-    /// `mcp`, or `api` for REST, the command line and the web UI.
+    pub kind: ActivityKind,
+    /// `mcp` for AI clients, `api` for REST, the command line and the web UI, `core` for changes.
     #[serde(default)]
-    pub source: String,
+    pub source: ActivitySource,
     #[serde(default)]
     pub server_name: String,
     #[serde(default)]
     pub tool_name: String,
-    /// `success`, `error` or `blocked`; the Go core also uses `rejected`.
+    /// Only the Go core uses `rejected`.
     #[serde(default)]
-    pub status: String,
+    pub status: ActivityStatus,
     /// The first line of the error, cut at 200 characters, with secrets replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
@@ -56,9 +55,9 @@ pub struct ActivityRecord {
     pub session_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
-    /// `read`, `write` or `destructive`, if the client called through one of the three call tools.
+    /// Only if the client called through one of the three call tools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub intent: Option<String>,
+    pub intent: Option<CallIntent>,
     /// Length of the arguments, as JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_bytes: Option<u64>,
@@ -82,12 +81,19 @@ pub struct ActivityRecord {
     /// The findings of each rule.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub detections: Vec<Detection>,
-    /// `critical`, `high` or `medium`.
+    /// The severity of the most severe finding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_severity: Option<String>,
+    pub max_severity: Option<SensitiveSeverity>,
     /// Details of a change: the actor, the method and the differences.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
+}
+
+/// `data` of `GET /api/v1/activity/{id}`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct OneActivity {
+    pub activity: ActivityRecord,
 }
 
 /// Sensitive data that a rule found in a call.
@@ -95,8 +101,7 @@ pub struct ActivityRecord {
 pub struct Detection {
     /// The rule, such as `github-token`.
     pub rule: String,
-    /// `arguments` or `result`.
-    pub place: String,
+    pub place: DetectionPlace,
     pub count: u32,
 }
 
@@ -166,4 +171,23 @@ pub struct UsagePeriod {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ActivityPurged {
     pub removed: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Records of an earlier version, and records with types, origins and outcomes that this version does not know.
+    const RECORDS: &str = include_str!("../../../tests/data/activity/records.jsonl");
+
+    #[test]
+    fn a_record_of_another_version_is_written_as_it_was_read() {
+        let mut unknown = 0;
+        for line in RECORDS.lines() {
+            let record: ActivityRecord = serde_json::from_str(line).unwrap();
+            assert_eq!(serde_json::to_string(&record).unwrap(), line);
+            unknown += usize::from(matches!(record.kind, ActivityKind::Unknown(_)));
+        }
+        assert_eq!((RECORDS.lines().count(), unknown), (7, 2));
+    }
 }

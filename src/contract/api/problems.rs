@@ -123,7 +123,14 @@ pub struct ServerDiagnostics {
     pub catalog_size: usize,
 }
 
-/// One code, in the list of `GET /api/v1/diagnostics/codes`.
+/// `data` of `GET /api/v1/diagnostics/codes`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DiagnosticCodes {
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub codes: Vec<CatalogEntry>,
+}
+
+/// One code, in [`DiagnosticCodes`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CatalogEntry {
     #[serde(default)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::contract::api::health::Health;
 use crate::contract::api::lenient::null_as_default;
 use crate::contract::api::problems::Diagnostic;
-use crate::contract::words::{ServerProtocol, ServerStatus, SignInStatus};
+use crate::contract::words::{ServerActionKind, ServerProtocol, ServerStatus, SignInStatus};
 
 /// `data` of `GET /api/v1/servers`, and `payload` of the SSE event `servers.changed`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -134,7 +134,7 @@ pub struct Approved {
 #[serde(default)]
 pub struct ServerAction {
     pub server: String,
-    pub action: String,
+    pub action: ServerActionKind,
     pub success: bool,
 }
 

@@ -9,12 +9,11 @@ use super::{ApproveServerError, ServerControl, Unconfirmed, entry_of};
 use crate::activity::Change;
 use crate::config::document::EditError;
 use crate::config::store::StoreError;
-use crate::contract::activity_kind::TOOL_QUARANTINE_CHANGE;
 use crate::contract::review::{
     ApproveServer, ApproveTools, Confirmation, Review, ReviewChange, ReviewConflict, ReviewOffer,
 };
 use crate::contract::review_text::{self, Subject};
-use crate::contract::words::{ApprovalStatus, AutomaticApproval};
+use crate::contract::words::{ActivityKind, ApprovalStatus, AutomaticApproval};
 use crate::control::actor;
 use crate::control::review::{ReviewedEntry, new_tool};
 use crate::control::scan_tools::add_findings;
@@ -280,7 +279,7 @@ impl ServerControl {
 
     fn report_approval(&self, name: &str, tools: &[String]) {
         self.config.activity().change(Change {
-            kind: TOOL_QUARANTINE_CHANGE,
+            kind: ActivityKind::ToolQuarantineChange,
             by: actor::current(),
             server: name.to_owned(),
             details: Some(json!({"action": "approved", "tools": tools})),

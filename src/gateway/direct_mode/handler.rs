@@ -250,7 +250,6 @@ impl ServerHandler for DirectHandler {
             let answer = self.relay(&server, &context).go_on(started).await;
             let arguments = serde_json::to_string(&request.arguments.unwrap_or_default()).unwrap_or_default();
             let call = CallRecorder {
-                source: "mcp",
                 since,
                 server: &server,
                 tool: &tool,
@@ -270,7 +269,6 @@ impl ServerHandler for DirectHandler {
         let arguments = request.arguments.unwrap_or_default();
         let given = serde_json::to_string(&arguments).unwrap_or_default();
         let call = CallRecorder {
-            source: "mcp",
             since: Instant::now(),
             server,
             tool: own,

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::contract::json_rpc::is_id;
+use crate::contract::json_rpc::{ErrorObject, ErrorResponse, is_id};
 use crate::gateway::failures::invalid;
 
 /// Maximum length of the client's text quoted in an error, in characters.
@@ -65,7 +65,11 @@ impl Refusal {
     }
 
     fn new(id: Value, code: ErrorCode, said: String) -> Refusal {
-        Refusal(json!({"jsonrpc": "2.0", "id": id, "error": {"code": code.0, "message": said}}))
+        let error = ErrorObject {
+            code: code.0,
+            message: &said,
+        };
+        Refusal(json!(ErrorResponse::new(id, error)))
     }
 }
 

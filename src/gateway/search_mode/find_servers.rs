@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::contract::registry::{AddFromRegistry, AddedEntry, Registry, RegistryServer};
+use crate::contract::words::RegistryStatus;
 use crate::control::registries::AddFoundError;
 use crate::control::servers::{Origin, ServerControl};
 use crate::gateway::search_mode::arguments::whole;
@@ -66,9 +67,9 @@ struct FoundServer<'a> {
     registry: &'a str,
     description: &'a str,
     version: &'a str,
-    /// `deprecated`, if it is.
+    /// Only if it is deprecated.
     #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<&'a str>,
+    status: Option<&'a RegistryStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
     runs: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,7 +87,7 @@ impl FoundServer<'_> {
             registry: &server.registry,
             description: &server.description,
             version: &server.version,
-            status: Some(server.status.as_str()).filter(|status| *status == "deprecated"),
+            status: Some(&server.status).filter(|status| **status == RegistryStatus::Deprecated),
             runs: usable.and_then(|option| option.runs.as_deref()),
             unsupported: unsupported.filter(|_| usable.is_none()),
             required_inputs: server.required_inputs.iter().map(|input| input.name.as_str()).collect(),

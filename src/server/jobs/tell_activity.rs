@@ -4,10 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::activity::Filter;
-use crate::contract::api::{
-    ActivityRecord, CONFIG_CHANGE, EventBody, INTERNAL_TOOL_CALL, QUARANTINE_CHANGE, SYSTEM_START, SYSTEM_STOP,
-    TOOL_CALL, TOOL_QUARANTINE_CHANGE,
-};
+use crate::contract::api::{ActivityKind, ActivityRecord, ActivityStatus, EventBody};
 use crate::server::state::App;
 
 /// Maximum number of records to announce at once: a flood of calls must not displace all other events.
@@ -59,16 +56,16 @@ fn tell(app: &App, mut record: ActivityRecord) {
 
 /// Returns the event of a record.
 fn event_name(record: &ActivityRecord) -> &'static str {
-    match (record.kind.as_str(), record.status.as_str()) {
-        (TOOL_CALL | INTERNAL_TOOL_CALL, "blocked") => "activity.policy_decision",
-        (TOOL_CALL, _) => "activity.tool_call.completed",
-        (INTERNAL_TOOL_CALL, _) => "activity.internal_tool_call.completed",
-        (QUARANTINE_CHANGE, _) => "activity.quarantine_change",
-        (TOOL_QUARANTINE_CHANGE, _) => "activity.tool_quarantine_change",
-        (CONFIG_CHANGE, _) => "activity.config_change",
-        (SYSTEM_START, _) => "activity.system.start",
-        (SYSTEM_STOP, _) => "activity.system.stop",
-        _ => "activity.server_change",
+    match record.kind {
+        ref kind if kind.is_call() && record.status == ActivityStatus::Blocked => "activity.policy_decision",
+        ActivityKind::ToolCall => "activity.tool_call.completed",
+        ActivityKind::InternalToolCall => "activity.internal_tool_call.completed",
+        ActivityKind::QuarantineChange => "activity.quarantine_change",
+        ActivityKind::ToolQuarantineChange => "activity.tool_quarantine_change",
+        ActivityKind::ConfigChange => "activity.config_change",
+        ActivityKind::SystemStart => "activity.system.start",
+        ActivityKind::SystemStop => "activity.system.stop",
+        ActivityKind::ServerChange | ActivityKind::ServerFix | ActivityKind::Unknown(_) => "activity.server_change",
     }
 }
 
@@ -78,13 +75,13 @@ mod tests {
 
     #[test]
     fn a_refused_call_is_a_policy_decision() {
-        let record = |kind: &str, status: &str| ActivityRecord {
-            kind: kind.to_owned(),
-            status: status.to_owned(),
+        let record = |kind, status| ActivityRecord {
+            kind,
+            status,
             ..ActivityRecord::default()
         };
-        assert_eq!(event_name(&record(TOOL_CALL, "blocked")), "activity.policy_decision");
-        assert_eq!(event_name(&record(TOOL_CALL, "error")), "activity.tool_call.completed");
-        assert_eq!(event_name(&record(CONFIG_CHANGE, "success")), "activity.config_change");
+        assert_eq!(event_name(&record(ActivityKind::ToolCall, ActivityStatus::Blocked)), "activity.policy_decision");
+        assert_eq!(event_name(&record(ActivityKind::ToolCall, ActivityStatus::Error)), "activity.tool_call.completed");
+        assert_eq!(event_name(&record(ActivityKind::ConfigChange, ActivityStatus::Success)), "activity.config_change");
     }
 }

@@ -10,8 +10,12 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Map, Value, json};
 
-use crate::contract::api::{ConnectResult, FixResult, ImportResult, LoginStarted};
-use crate::contract::review::ReviewConflict;
+use crate::config::new_server::NewServer;
+use crate::contract::api::{
+    CallRequest, ConnectRequest, ConnectResult, FixMode, FixRequest, FixResult, ImportResult, LoginStarted,
+    ServerProtocol, ToolSwitch,
+};
+use crate::contract::review::{ApproveServer, ApproveTools, ReviewConflict};
 use crate::server::page::access::Visitor;
 use crate::server::page::add::{Entered, Source};
 use crate::server::page::api::ApiError;
@@ -23,6 +27,7 @@ use crate::server::page::review::Shown;
 use crate::server::page::show::{add_page, trial};
 use crate::server::page::tools::{Outcome, arguments, text_of};
 use crate::server::page::{add, review, tools};
+use crate::server::rest::import::{ImportFile, ImportText};
 
 type Core = State<Arc<Pages>>;
 type Who = Extension<Visitor>;
@@ -78,9 +83,13 @@ pub(super) async fn fix_server(
     Path(name): Path<String>,
     Extension(Submitted(fields)): Sent,
 ) -> Response {
-    let body =
-        json!({"server": name, "code": fields.text("code"), "fixer_key": fields.text("fixer"), "mode": "execute"});
-    let fixed: Result<FixResult, ApiError> = pages.api.post("/api/v1/diagnostics/fix", Some(body)).await;
+    let request = FixRequest {
+        server: name.clone(),
+        code: fields.text("code").to_owned(),
+        fixer_key: fields.text("fixer").to_owned(),
+        mode: Some(FixMode::Execute),
+    };
+    let fixed: Result<FixResult, ApiError> = pages.api.post("/api/v1/diagnostics/fix", Some(json!(request))).await;
     let back = format!("/ui/servers/{}", encoded(&name));
     let outcome = match fixed {
         Ok(FixResult {
@@ -108,7 +117,7 @@ pub(super) async fn switch_tool(
 ) -> Response {
     let path = format!("/api/v1/servers/{}/tools/{}/enabled", encoded(&name), encoded(&tool));
     let enabled = action == "enable";
-    let switched = pages.api.post(&path, Some(json!({"enabled": enabled}))).await;
+    let switched = pages.api.post(&path, Some(json!(ToolSwitch { enabled }))).await;
     let word = if enabled { "Enabled" } else { "Disabled" };
     pages.finish(&visitor, switched, format!("{word} `{tool}`."), &format!("/ui/servers/{}", encoded(&name)))
 }
@@ -183,9 +192,15 @@ pub(super) async fn add_server(
 fn local_entry(fields: &Fields) -> Result<Value, String> {
     let mut words = words(fields.text("command"))?.into_iter();
     let command = words.next().ok_or("The command is empty.")?;
-    let mut entry = json!({"name": fields.text("name"), "protocol": "stdio", "command": command, "args": words.collect::<Vec<_>>()});
-    put_pairs(&mut entry, "env", fields.text("env"), '=')?;
-    Ok(entry)
+    let server = NewServer {
+        name: fields.text("name").to_owned(),
+        protocol: ServerProtocol::Stdio,
+        command: Some(command),
+        args: Some(words.collect()),
+        env: pairs(fields.text("env"), '=')?,
+        ..NewServer::default()
+    };
+    Ok(json!(server))
 }
 
 fn remote_entry(fields: &Fields) -> Result<Value, String> {
@@ -193,22 +208,24 @@ fn remote_entry(fields: &Fields) -> Result<Value, String> {
     if !url.starts_with("http://") && !url.starts_with("https://") {
         return Err(format!("`{url}` is not a URL that starts with https:// or http://"));
     }
-    let mut entry = json!({"name": fields.text("name"), "protocol": "streamable-http", "url": url});
-    put_pairs(&mut entry, "headers", fields.text("headers"), ':')?;
-    Ok(entry)
+    let server = NewServer {
+        name: fields.text("name").to_owned(),
+        protocol: ServerProtocol::StreamableHttp,
+        url: Some(url.to_owned()),
+        headers: pairs(fields.text("headers"), ':')?,
+        ..NewServer::default()
+    };
+    Ok(json!(server))
 }
 
-/// Adds lines such as `NAME=VALUE` to an entry.
-fn put_pairs(entry: &mut Value, key: &str, text: &str, separator: char) -> Result<(), String> {
+/// Reads lines such as `NAME=VALUE`.
+fn pairs(text: &str, separator: char) -> Result<Map<String, Value>, String> {
     let mut pairs = Map::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (name, value) = line.split_once(separator).ok_or_else(|| format!("`{line}` has no `{separator}`"))?;
         pairs.insert(name.trim().to_owned(), value.trim().into());
     }
-    if let (false, Some(entry)) = (pairs.is_empty(), entry.as_object_mut()) {
-        entry.insert(key.to_owned(), Value::Object(pairs));
-    }
-    Ok(())
+    Ok(pairs)
 }
 
 /// Previews an import, or imports.
@@ -227,20 +244,30 @@ pub(super) async fn import(
             content: fields.text("content").to_owned(),
         },
     };
-    let (path, mut body) = match &source {
-        Source::Path { path, format } => ("/api/v1/servers/import/path", json!({"path": path, "format": format})),
-        Source::Text { content } => ("/api/v1/servers/import/json", json!({"content": content})),
-    };
     let go = fields.has("go");
-    if go {
-        let chosen: Vec<&str> = fields.all("server").collect();
-        if chosen.is_empty() {
-            return Redirect::to("/ui/add").into_response();
-        }
-        if let Some(body) = body.as_object_mut() {
-            body.insert("server_names".to_owned(), json!(chosen));
-        }
+    let server_names: Vec<String> = fields.all("server").filter(|_| go).map(str::to_owned).collect();
+    if go && server_names.is_empty() {
+        return Redirect::to("/ui/add").into_response();
     }
+    let (path, body) = match source.clone() {
+        Source::Path { path, format } => {
+            let file = ImportFile {
+                path,
+                format: Some(format),
+                server_names,
+                ..ImportFile::default()
+            };
+            ("/api/v1/servers/import/path", json!(file))
+        }
+        Source::Text { content } => {
+            let text = ImportText {
+                content,
+                server_names,
+                ..ImportText::default()
+            };
+            ("/api/v1/servers/import/json", json!(text))
+        }
+    };
     let imported: Result<ImportResult, ApiError> = pages.api.post(&format!("{path}?preview={}", !go), Some(body)).await;
     match imported {
         Ok(result) if go => {
@@ -272,15 +299,12 @@ pub(super) async fn approve_server(
     Extension(Submitted(fields)): Sent,
 ) -> Response {
     let segment = encoded(&name);
-    let confirmed: Vec<&str> = fields.all("confirmed").collect();
-    let inspected: BTreeMap<&str, &str> = fields.starting("tool.").collect();
-    let mut body = json!({"fingerprint": fields.text("fingerprint"), "confirmed": confirmed});
-    if !inspected.is_empty()
-        && let Some(body) = body.as_object_mut()
-    {
-        body.insert("tools".to_owned(), json!(inspected));
-    }
-    let approved = pages.api.post(&format!("/api/v1/servers/{segment}/approve"), Some(body)).await;
+    let request = ApproveServer {
+        fingerprint: Some(fields.text("fingerprint").to_owned()),
+        confirmed: fields.all("confirmed").map(str::to_owned).collect(),
+        tools: Some(shown_tools(&fields)).filter(|inspected| !inspected.is_empty()),
+    };
+    let approved = pages.api.post(&format!("/api/v1/servers/{segment}/approve"), Some(json!(request))).await;
     match approved {
         Err(error) if error.status == 409 => conflict(&pages, &visitor, &name, error).await,
         other => {
@@ -288,6 +312,11 @@ pub(super) async fn approve_server(
             pages.finish(&visitor, other, sentence, &format!("/ui/review/{segment}"))
         }
     }
+}
+
+/// Returns the fingerprint of each tool in a form.
+fn shown_tools(fields: &Fields) -> BTreeMap<String, String> {
+    fields.starting("tool.").map(|(name, fingerprint)| (name.to_owned(), fingerprint.to_owned())).collect()
 }
 
 /// Shows the review again, with the changes since it was shown.
@@ -314,13 +343,17 @@ pub(super) async fn approve_tools(
 ) -> Response {
     let segment = encoded(&name);
     let back = format!("/ui/review/{segment}");
-    let fingerprints: BTreeMap<&str, &str> = fields.starting("tool.").collect();
+    let fingerprints = shown_tools(&fields);
     if fingerprints.is_empty() {
         return Redirect::to(&back).into_response();
     }
     let count = fingerprints.len();
     let path = format!("/api/v1/servers/{segment}/tools/approve");
-    let approved = pages.api.post(&path, Some(json!({"fingerprints": fingerprints}))).await;
+    let request = ApproveTools {
+        fingerprints: Some(fingerprints),
+        ..ApproveTools::default()
+    };
+    let approved = pages.api.post(&path, Some(json!(request))).await;
     match approved {
         Err(error) if error.status == 409 => conflict(&pages, &visitor, &name, error).await,
         other => {
@@ -346,9 +379,12 @@ pub(super) async fn try_tool(
         Err(sentence) => (true, sentence),
         Ok(given) => {
             trial.entered.clone_from(&given);
-            let call = json!({"tool_name": trial.call_with,
-                "arguments": {"name": format!("{server}:{name}"), "args": given}});
-            match pages.api.post::<Value>("/api/v1/tools/call", Some(call)).await {
+            let id = format!("{server}:{name}");
+            let call = CallRequest {
+                tool_name: trial.call_with.into(),
+                arguments: Map::from_iter([("name".to_owned(), id.into()), ("args".to_owned(), given.into())]),
+            };
+            match pages.api.post::<Value>("/api/v1/tools/call", Some(json!(call))).await {
                 Ok(result) => (result.get("isError") == Some(&Value::Bool(true)), text_of(&result)),
                 Err(error) => (true, error.message),
             }
@@ -371,13 +407,18 @@ pub(super) async fn act_on_client(
 ) -> Response {
     let path = format!("/api/v1/connect/{}", encoded(&id));
     let token = Some(fields.text("precondition_token")).filter(|token| !token.is_empty());
+    let plain = || Some(json!(ConnectRequest::default()));
     let changed: Result<ConnectResult, ApiError> = match action.as_str() {
         "connect" => {
-            let body = json!({"precondition_token": token, "force": fields.has("force")});
-            pages.api.post(&path, Some(body)).await
+            let request = ConnectRequest {
+                precondition_token: token.map(str::to_owned),
+                force: fields.has("force"),
+                ..ConnectRequest::default()
+            };
+            pages.api.post(&path, Some(json!(request))).await
         }
-        "disconnect" => pages.api.send(Method::DELETE, &path, Some(json!({}))).await,
-        "undo" => pages.api.post(&format!("{path}/undo"), Some(json!({}))).await,
+        "disconnect" => pages.api.send(Method::DELETE, &path, plain()).await,
+        "undo" => pages.api.post(&format!("{path}/undo"), plain()).await,
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
     pages.then(&visitor, changed.map(|result| result.message), "/ui/clients")

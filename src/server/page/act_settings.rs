@@ -1,6 +1,5 @@
 //! Handles `POST` requests for settings, profiles and privacy.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -10,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::config::schema::schema;
-use crate::contract::api::{ActivityPurged, ActivityRecord};
+use crate::contract::api::{ActivityPurged, OneActivity, ProfileChoice, ProfileServers};
 use crate::server::page::access::Visitor;
 use crate::server::page::api::ApiError;
 use crate::server::page::form::Fields;
@@ -68,8 +67,8 @@ pub(super) async fn undo_settings(
 }
 
 async fn undo(pages: &Pages, id: &str) -> Result<Value, ApiError> {
-    let record: BTreeMap<String, ActivityRecord> = pages.api.get(&format!("/api/v1/activity/{}", encoded(id))).await?;
-    let change = record.into_values().next().as_ref().and_then(SettingsChange::of);
+    let found: OneActivity = pages.api.get(&format!("/api/v1/activity/{}", encoded(id))).await?;
+    let change = SettingsChange::of(&found.activity);
     let change = change.ok_or_else(|| ApiError::new(409, "This entry is not a change of settings."))?;
     let answer: ConfigAnswer = pages.api.get("/api/v1/config").await?;
     let part = change.undo(&answer.config).map_err(|error| ApiError::new(409, error.to_string()))?;
@@ -98,9 +97,9 @@ pub(super) async fn save_profile(
 
 async fn set_profile(pages: &Pages, visitor: &Visitor, name: &str, fields: &Fields) -> Response {
     let entered = fields.text("servers").lines().map(str::trim).filter(|name| !name.is_empty());
-    let servers: Vec<&str> = fields.all("server").chain(entered).collect();
+    let servers = fields.all("server").chain(entered).map(str::to_owned).collect();
     let path = format!("/api/v1/profiles/{}", encoded(name));
-    let saved = pages.api.send(Method::PUT, &path, Some(json!({"servers": servers}))).await;
+    let saved = pages.api.send(Method::PUT, &path, Some(json!(ProfileServers { servers }))).await;
     pages.finish(visitor, saved, format!("Saved the profile `{name}`."), "/ui/profiles")
 }
 
@@ -127,8 +126,9 @@ pub(super) async fn no_default_profile(State(pages): Core, Extension(visitor): W
 }
 
 async fn choose_default(pages: &Pages, visitor: &Visitor, name: &str) -> Response {
-    let body = json!({"profile": name});
-    let chosen = pages.api.send(Method::PUT, "/api/v1/profiles/active", Some(body)).await;
+    let profile = name.to_owned();
+    let body = Some(json!(ProfileChoice { profile }));
+    let chosen = pages.api.send(Method::PUT, "/api/v1/profiles/active", body).await;
     pages.finish(visitor, chosen, "Saved.", "/ui/profiles")
 }
 

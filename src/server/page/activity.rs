@@ -3,7 +3,10 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use crate::contract::api::{ActivityList, ActivityRecord, ActivityUsage, INTERNAL_TOOL_CALL, TOOL_CALL};
+use crate::activity::UsageWindow;
+use crate::contract::api::{
+    ActivityKind, ActivityList, ActivityRecord, ActivitySource, ActivityStatus, ActivityUsage, CallIntent, ServerStatus,
+};
 use crate::server::page::form::Fields;
 use crate::server::page::layout::{
     Frame, badge, bars, empty, encoded, foreign, heading, message, number, page, pager, periods, size, time,
@@ -16,47 +19,80 @@ pub(super) const PAGE: usize = 50;
 /// Maximum number of servers in a selection. With more, the user enters the name.
 const MOST_OPTIONS: usize = 60;
 
+/// The types of records to show.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Types {
+    #[default]
+    All,
+    Calls,
+    Changes,
+}
+
+impl Types {
+    const ALL: [(Types, &str); 3] = [
+        (Types::All, "Everything"),
+        (Types::Calls, "Calls"),
+        (Types::Changes, "Changes"),
+    ];
+
+    fn of(word: &str) -> Types {
+        Types::ALL.into_iter().find(|(types, _)| types.word() == word).map_or(Types::All, |(types, _)| types)
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Types::All => "",
+            Types::Calls => "calls",
+            Types::Changes => "changes",
+        }
+    }
+
+    /// Returns the types for REST; empty for all of them.
+    fn api_words(self) -> String {
+        let are_calls = match self {
+            Types::All => return String::new(),
+            Types::Calls => true,
+            Types::Changes => false,
+        };
+        let words = ActivityKind::WORDS.iter().filter(|word| ActivityKind::from(**word).is_call() == are_calls);
+        words.copied().collect::<Vec<_>>().join(",")
+    }
+}
+
 /// The filters selected by the user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Chosen {
     pub text: String,
     pub server: String,
-    pub status: String,
-    /// `calls`, `changes` or everything.
-    pub kind: String,
+    /// Empty for any.
+    pub status: ActivityStatus,
+    pub types: Types,
     pub sensitive: bool,
-    pub window: String,
+    pub window: UsageWindow,
     pub offset: usize,
 }
 
 impl Chosen {
     pub(super) fn of(query: &Fields) -> Chosen {
-        let window = query.text("window");
         Chosen {
             text: query.text("q").to_owned(),
             server: query.text("server").to_owned(),
-            status: query.text("status").to_owned(),
-            kind: query.text("kind").to_owned(),
+            status: query.text("status").into(),
+            types: Types::of(query.text("kind")),
             sensitive: query.has("sensitive"),
-            window: if matches!(window, "1h" | "24h" | "7d" | "30d") { window } else { "24h" }.to_owned(),
+            window: UsageWindow::of(query.text("window")).unwrap_or_default(),
             offset: query.text("offset").parse().unwrap_or_default(),
         }
     }
 
     /// Returns the query for REST.
     pub(super) fn api_query(&self) -> String {
-        let kinds = match self.kind.as_str() {
-            "calls" => "tool_call,internal_tool_call",
-            "changes" => {
-                "quarantine_change,tool_quarantine_change,config_change,server_change,server_fix,system_start,system_stop"
-            }
-            _ => "",
-        };
+        let types = self.types.api_words();
         let pairs = [
             ("q", &*self.text),
             ("server", &*self.server),
-            ("status", &*self.status),
-            ("type", kinds),
+            ("status", self.status.word()),
+            ("type", &*types),
         ];
         let mut query: String = pairs
             .iter()
@@ -71,11 +107,11 @@ impl Chosen {
 
     fn link(&self, offset: usize) -> String {
         let pairs = [
-            ("q", &self.text),
-            ("server", &self.server),
-            ("status", &self.status),
-            ("kind", &self.kind),
-            ("window", &self.window),
+            ("q", &*self.text),
+            ("server", &*self.server),
+            ("status", self.status.word()),
+            ("kind", self.types.word()),
+            ("window", self.window.word()),
         ];
         let given: String = pairs
             .iter()
@@ -125,6 +161,12 @@ pub(super) fn view(frame: &Frame, activity: &Activity) -> Markup {
 
 fn filters(activity: &Activity) -> Markup {
     let chosen = &activity.chosen;
+    let results = [
+        ("", "Any result"),
+        (ActivityStatus::Success.word(), "Succeeded"),
+        (ActivityStatus::Error.word(), "Failed"),
+        (ActivityStatus::Blocked.word(), "Blocked"),
+    ];
     let options = |name: &str, label: &str, given: &str, values: &[(&str, &str)]| {
         html! {
             label { span.hidden { (label) } select name=(name) data-submit {
@@ -135,8 +177,8 @@ fn filters(activity: &Activity) -> Markup {
     html! {
         form.search.filters method="get" action="/ui/activity" role="search" {
             label { span.hidden { "Text" } input type="search" name="q" value=(chosen.text) placeholder="Tool, server, client or error" data-shortcut="/"; }
-            (options("kind", "Type", &chosen.kind, &[("", "Everything"), ("calls", "Calls"), ("changes", "Changes")]))
-            (options("status", "Result", &chosen.status, &[("", "Any result"), ("success", "Succeeded"), ("error", "Failed"), ("blocked", "Blocked")]))
+            (options("kind", "Type", chosen.types.word(), &Types::ALL.map(|(types, name)| (types.word(), name))))
+            (options("status", "Result", chosen.status.word(), &results))
             @if activity.servers.len() > MOST_OPTIONS {
                 label { span.hidden { "Server" } input name="server" value=(chosen.server) placeholder="Server" autocomplete="off"; }
             } @else {
@@ -146,7 +188,7 @@ fn filters(activity: &Activity) -> Markup {
                 } }
             }
             label.check { input type="checkbox" name="sensitive" value="1" checked[chosen.sensitive] data-submit; span { "Sensitive data" } }
-            input type="hidden" name="window" value=(chosen.window);
+            input type="hidden" name="window" value=(chosen.window.word());
             button type="submit" { "Filter" }
         }
     }
@@ -154,14 +196,19 @@ fn filters(activity: &Activity) -> Markup {
 
 fn charts(activity: &Activity) -> Markup {
     let usage = &activity.usage;
-    let windows = [("1h", "Hour"), ("24h", "Day"), ("7d", "Week"), ("30d", "Month")];
+    let windows = [
+        (UsageWindow::Hour, "Hour"),
+        (UsageWindow::Day, "Day"),
+        (UsageWindow::Week, "Week"),
+        (UsageWindow::Month, "Month"),
+    ];
     let calls: u64 = usage.timeline.iter().map(|period| period.calls).sum();
     html! {
         section.panel aria-labelledby="usage" {
             div.between {
                 h2 #usage { (number(usize::try_from(calls).unwrap_or(usize::MAX), "call", "calls")) }
-                nav.tabs aria-label="Time" { @for (word, name) in windows {
-                    a href={"/ui/activity?window=" (word)} aria-current=[(word == activity.chosen.window).then_some("true")] { (name) }
+                nav.tabs aria-label="Time" { @for (window, name) in windows {
+                    a href={"/ui/activity?window=" (window.word())} aria-current=[(window == activity.chosen.window).then_some("true")] { (name) }
                 } }
             }
             @if calls > 0 { (bars(&periods(usage), "Calls over time")) } @else { p.quiet { "No calls in this period." } }
@@ -191,13 +238,9 @@ pub(super) fn row(record: &ActivityRecord) -> Markup {
             }
             td { (foreign(&by(record))) }
             td { (outcome(record)) }
-            td.right.nowrap { @if is_call(record) { (record.duration_ms) " ms" } }
+            td.right.nowrap { @if record.kind.is_call() { (record.duration_ms) " ms" } }
         }
     }
-}
-
-fn is_call(record: &ActivityRecord) -> bool {
-    matches!(record.kind.as_str(), TOOL_CALL | INTERNAL_TOOL_CALL)
 }
 
 fn detail<'a>(record: &'a ActivityRecord, key: &str) -> &'a str {
@@ -207,8 +250,8 @@ fn detail<'a>(record: &'a ActivityRecord, key: &str) -> &'a str {
 /// Returns the caller or actor.
 fn by(record: &ActivityRecord) -> String {
     let client = record.client_name.as_deref().unwrap_or_default();
-    match (client, detail(record, "by"), record.source.as_str()) {
-        ("", "", "api") => "MCPProxy".to_owned(),
+    match (client, detail(record, "by"), &record.source) {
+        ("", "", ActivitySource::Api) => "MCPProxy".to_owned(),
         ("", by, _) => by.to_owned(),
         (client, ..) => client.to_owned(),
     }
@@ -218,28 +261,30 @@ fn by(record: &ActivityRecord) -> String {
 pub(super) fn what(record: &ActivityRecord) -> String {
     let (server, tool) = (foreign(&record.server_name), foreign(&record.tool_name));
     let action = detail(record, "action");
-    match record.kind.as_str() {
-        TOOL_CALL => format!("{server}:{tool}"),
-        INTERNAL_TOOL_CALL => tool,
-        "quarantine_change" => format!("{server} {action}"),
-        "tool_quarantine_change" => format!("Tools of {server} {action}"),
-        "config_change" if server.is_empty() => "Settings changed".to_owned(),
-        "config_change" => format!("{server} {action}"),
-        "server_change" if detail(record, "state") == "error" => format!("{server} failed"),
-        "server_change" => format!("{server} {}", detail(record, "state")),
-        "server_fix" => format!("{server}: {tool}"),
-        "system_start" => "MCPProxy started".to_owned(),
-        "system_stop" => "MCPProxy stopped".to_owned(),
-        other => other.replace('_', " "),
+    match &record.kind {
+        ActivityKind::ToolCall => format!("{server}:{tool}"),
+        ActivityKind::InternalToolCall => tool,
+        ActivityKind::QuarantineChange => format!("{server} {action}"),
+        ActivityKind::ToolQuarantineChange => format!("Tools of {server} {action}"),
+        ActivityKind::ConfigChange if server.is_empty() => "Settings changed".to_owned(),
+        ActivityKind::ConfigChange => format!("{server} {action}"),
+        ActivityKind::ServerChange => match ServerStatus::from(detail(record, "state")) {
+            ServerStatus::Error => format!("{server} failed"),
+            state => format!("{server} {state}"),
+        },
+        ActivityKind::ServerFix => format!("{server}: {tool}"),
+        ActivityKind::SystemStart => "MCPProxy started".to_owned(),
+        ActivityKind::SystemStop => "MCPProxy stopped".to_owned(),
+        ActivityKind::Unknown(other) => other.replace('_', " "),
     }
 }
 
 fn outcome(record: &ActivityRecord) -> Markup {
-    match record.status.as_str() {
-        "error" => badge("bad", "Failed"),
-        "blocked" | "rejected" => badge("warn", "Blocked"),
-        _ if is_call(record) => badge("good", "Succeeded"),
-        _ => html! {},
+    match record.status {
+        ActivityStatus::Error => badge("bad", "Failed"),
+        ActivityStatus::Blocked | ActivityStatus::Rejected => badge("warn", "Blocked"),
+        ActivityStatus::Success | ActivityStatus::Unknown(_) if record.kind.is_call() => badge("good", "Succeeded"),
+        ActivityStatus::Success | ActivityStatus::Unknown(_) => html! {},
     }
 }
 
@@ -254,15 +299,15 @@ pub(super) fn details(frame: &Frame, record: &ActivityRecord, config: &Value) ->
         @if let Some(error) = &record.error_message { div.notice.bad { (message(error)) } }
         @if !record.detections.is_empty() {
             div.notice.warn { strong { "Sensitive data" } ul.plain { @for one in &record.detections {
-                li { (one.rule) " in the " (one.place) " (" (number(usize::try_from(one.count).unwrap_or(usize::MAX), "place", "places")) ")" }
+                li { (one.rule) " in the " (one.place.word()) " (" (number(usize::try_from(one.count).unwrap_or(usize::MAX), "place", "places")) ")" }
             } } }
         }
         section.panel { dl.facts {
             (fact("Client", record.client_name.as_deref()))
             (fact("Session", record.session_id.as_deref()))
             (fact("Profile", record.profile.as_deref()))
-            (fact("Declared as", record.intent.as_deref()))
-            @if is_call(record) { dt { "Duration" } dd { (record.duration_ms) " ms" } }
+            (fact("Declared as", record.intent.as_ref().map(CallIntent::word)))
+            @if record.kind.is_call() { dt { "Duration" } dd { (record.duration_ms) " ms" } }
             @if let Some(bytes) = record.request_bytes { dt { "Arguments" } dd { (size(bytes)) } }
             @if let Some(bytes) = record.response_bytes { dt { "Result" } dd { (size(bytes)) } }
             @if let Some(Value::Object(metadata)) = &record.metadata { @for (key, value) in metadata {
@@ -270,7 +315,7 @@ pub(super) fn details(frame: &Frame, record: &ActivityRecord, config: &Value) ->
             } }
             dt { "ID" } dd { code { (record.id) } }
         } }
-        @if is_call(record) { (bodies(record)) }
+        @if record.kind.is_call() { (bodies(record)) }
     };
     page(frame, "/ui/activity", &what(record), &contents)
 }
@@ -305,22 +350,26 @@ mod tests {
         let chosen = Chosen::of(&Fields::parse("q=a%26b&status=error&kind=calls&sensitive=1&offset=50&window=x"));
         assert_eq!(chosen.api_query(), "&q=a%26b&status=error&type=tool_call%2Cinternal_tool_call&sensitive_data=true");
         assert!(chosen.link(100).contains("q=a%26b&") && chosen.link(100).ends_with("offset=100"));
-        assert_eq!(chosen.window, "24h");
+        assert_eq!(chosen.window, UsageWindow::Day);
+        let changes = Chosen::of(&Fields::parse("kind=changes")).api_query();
+        let all =
+            "quarantine_change,tool_quarantine_change,config_change,server_change,server_fix,system_start,system_stop";
+        assert_eq!(changes, format!("&type={}", encoded(all)));
         assert!(!Chosen::of(&Fields::default()).is_filtered());
     }
 
     #[test]
     fn each_record_says_what_happened() {
-        let record = |kind: &str, metadata: Value| ActivityRecord {
-            kind: kind.to_owned(),
+        let record = |kind, metadata: Value| ActivityRecord {
+            kind,
             server_name: "s".into(),
             tool_name: "t".into(),
             metadata: Some(metadata),
             ..ActivityRecord::default()
         };
-        assert_eq!(what(&record(TOOL_CALL, json!({}))), "s:t");
-        assert_eq!(what(&record("config_change", json!({"action": "added"}))), "s added");
-        assert_eq!(by(&record("config_change", json!({"by": "tray"}))), "tray");
+        assert_eq!(what(&record(ActivityKind::ToolCall, json!({}))), "s:t");
+        assert_eq!(what(&record(ActivityKind::ConfigChange, json!({"action": "added"}))), "s added");
+        assert_eq!(by(&record(ActivityKind::ConfigChange, json!({"by": "tray"}))), "tray");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::contract::api::{AiClient, ConnectPreview};
+use crate::contract::api::{AccessState, AiClient, ConnectPreview};
 use crate::server::page::layout::{Frame, badge, button_for, encoded, foreign, heading, page, token};
 
 /// The page's data.
@@ -36,11 +36,13 @@ pub(super) fn list(frame: &Frame, shown: &Clients) -> Markup {
 
 fn card(frame: &Frame, client: &AiClient) -> Markup {
     let base = format!("/ui/clients/{}", encoded(&client.id));
-    let (kind, word) = match (client.connected, client.access_state.word()) {
+    let (kind, word) = match (client.connected, &client.access_state) {
         (true, _) => ("good", "Connected"),
-        (_, "malformed") => ("bad", "Its configuration has an error"),
-        (_, "denied") => ("bad", "Its configuration cannot be read"),
-        _ => ("off", "Not connected"),
+        (_, AccessState::Malformed) => ("bad", "Its configuration has an error"),
+        (_, AccessState::Denied) => ("bad", "Its configuration cannot be read"),
+        (_, AccessState::NotChecked | AccessState::Accessible | AccessState::Absent | AccessState::Unknown(_)) => {
+            ("off", "Not connected")
+        }
     };
     html! {
         li.card {

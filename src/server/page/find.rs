@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::contract::registry::{
     InputKind, RegistryInput, RegistryList, RegistryOption, RegistryServer, RegistryServers,
 };
+use crate::contract::words::RegistryStatus;
 use crate::server::page::form::Fields;
 use crate::server::page::layout::{Frame, badge, encoded, foreign, heading, page, token};
 
@@ -77,7 +78,7 @@ fn result_row(server: &RegistryServer) -> Markup {
         tr {
             td.name {
                 a href=(path) { (server.name) }
-                @if server.status == "deprecated" { " " (badge("warn", "Deprecated")) }
+                @if server.status == RegistryStatus::Deprecated { " " (badge("warn", "Deprecated")) }
                 p.quiet.clamp { (foreign(&server.description)) }
             }
             td.wide {
@@ -112,7 +113,7 @@ pub(super) fn details(frame: &Frame, server: &RegistryServer, entered: &Entered)
             @if !server.version.is_empty() { dt { "Version" } dd { (foreign(&server.version)) } }
             dt { "Registry" } dd { (foreign(&server.registry)) }
             @if let Some(url) = &server.source_code_url { dt { "Source" } dd { a href=(url) rel="noreferrer noopener" target="_blank" { (foreign(url)) } } }
-            @if server.status == "deprecated" { dt { "Status" } dd { (badge("warn", "Deprecated")) } }
+            @if server.status == RegistryStatus::Deprecated { dt { "Status" } dd { (badge("warn", "Deprecated")) } }
         }
         @for option in &server.options { (option_form(frame, server, option, entered)) }
     };

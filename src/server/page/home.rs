@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use crate::contract::api::{ActivityRecord, ActivityUsage, AiClient, McpSession, Server, TokenStats};
+use crate::contract::api::{ActivityRecord, ActivityUsage, AiClient, HealthAction, McpSession, Server, TokenStats};
 use crate::server::page::activity::row;
 use crate::server::page::layout::{
     Frame, SUMMARY, badge, bars, button_for, encoded, foreign, heading, message, number, page, periods, start_of,
@@ -187,13 +187,17 @@ pub(super) fn fix(frame: &Frame, server: &Server) -> Markup {
     if server.quarantined || server.quarantine.is_some() {
         return review;
     }
-    match server.health.as_ref().and_then(|health| Some(health.action.as_ref()?.word())) {
-        Some("login") => action("login", "Sign in"),
-        Some("restart") => action("restart", "Restart"),
-        Some("approve") => review,
-        Some("view_logs") => html! { a.button.primary href={"/ui/servers/" (name) "#log"} { "View log" } },
-        Some("set_secret" | "configure") => html! { a.button.primary href={"/ui/servers/" (name) "#edit"} { "Edit" } },
-        _ => html! {},
+    match server.health.as_ref().and_then(|health| health.action.as_ref()) {
+        Some(HealthAction::Login) => action("login", "Sign in"),
+        Some(HealthAction::Restart) => action("restart", "Restart"),
+        Some(HealthAction::Approve) => review,
+        Some(HealthAction::ViewLogs) => {
+            html! { a.button.primary href={"/ui/servers/" (name) "#log"} { "View log" } }
+        }
+        Some(HealthAction::SetSecret | HealthAction::Configure) => {
+            html! { a.button.primary href={"/ui/servers/" (name) "#edit"} { "Edit" } }
+        }
+        Some(HealthAction::Enable | HealthAction::Unknown(_)) | None => html! {},
     }
 }
 

@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use crate::contract::api::{ActivityUsage, Server};
-use crate::contract::words::HealthAction;
+use crate::contract::words::{HealthAction, ServerStatus};
 use crate::server::page::access::Notice;
 
 /// The parts of every page around its contents.
@@ -163,17 +163,17 @@ pub(super) fn empty(title: &str, text: &str, action: &Markup) -> Markup {
 /// Returns a server's state in words, and its colour.
 pub(super) fn state_of(server: &Server) -> (&'static str, &'static str) {
     let waiting = server.quarantine.is_some_and(|counts| counts.pending_count + counts.changed_count > 0);
-    match server.status.word() {
-        "quarantined" => ("warn", "Needs approval"),
-        "disabled" => ("off", "Disabled"),
-        "connected" if waiting => ("warn", "Tools to review"),
-        "connected" => ("good", "Connected"),
-        "connecting" => ("busy", "Starting"),
+    match server.status {
+        ServerStatus::Quarantined => ("warn", "Needs approval"),
+        ServerStatus::Disabled => ("off", "Disabled"),
+        ServerStatus::Connected if waiting => ("warn", "Tools to review"),
+        ServerStatus::Connected => ("good", "Connected"),
+        ServerStatus::Connecting => ("busy", "Starting"),
         _ if server.health.as_ref().and_then(|health| health.action.as_ref()) == Some(&HealthAction::Login) => {
             ("warn", "Sign-in needed")
         }
-        "error" => ("bad", "Failed"),
-        _ => ("bad", "Not connected"),
+        ServerStatus::Error => ("bad", "Failed"),
+        ServerStatus::Disconnected | ServerStatus::Unknown(_) => ("bad", "Not connected"),
     }
 }
 

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use crate::contract::api::TelemetryState;
+use crate::contract::api::{Sending, TelemetryState};
 use crate::server::page::layout::{Frame, badge, button_for, foreign, heading, message, number, page, time, token};
 
 /// The page's data.
@@ -38,7 +38,7 @@ pub(super) fn view(frame: &Frame, shown: &Privacy) -> Markup {
 
 fn reports(frame: &Frame, shown: &Privacy) -> Markup {
     let enabled = shown.telemetry.as_ref().is_some_and(|state| state.enabled);
-    let sending = shown.telemetry.as_ref().is_some_and(|state| state.sending.word() == "on");
+    let sending = shown.telemetry.as_ref().is_some_and(|state| state.sending == Sending::On);
     html! {
         section.panel aria-labelledby="reports" {
             div.between {

@@ -267,11 +267,11 @@ fn tools(frame: &Frame, base: &str, details: &Details) -> Markup {
 
 /// Returns a tool's state in words, and its colour.
 pub(super) fn tool_state(tool: &ServerTool) -> (&'static str, &'static str) {
-    match (tool.disabled, tool.approval_status.word()) {
+    match (tool.disabled, &tool.approval_status) {
         (true, _) => ("off", "Disabled"),
-        (_, "approved") => ("good", "Available"),
-        (_, "changed") => ("warn", "Changed"),
-        _ => ("warn", "Needs approval"),
+        (_, ApprovalStatus::Approved) => ("good", "Available"),
+        (_, ApprovalStatus::Changed) => ("warn", "Changed"),
+        (_, ApprovalStatus::Pending | ApprovalStatus::Unknown(_)) => ("warn", "Needs approval"),
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::config::references::{self, Kind};
 use crate::config::schema::schema;
 use crate::contract::api::{
-    ActiveProfile, ActivityList, ActivityRecord, ActivitySummary, AiClient, ConnectPreview, FoundTools, ImportPaths,
+    ActiveProfile, ActivityList, ActivitySummary, AiClient, ConnectPreview, FoundTools, ImportPaths, OneActivity,
     ProfileList, Server, ServerTools, SessionList,
 };
 use crate::contract::platform::Platform;
@@ -196,7 +196,7 @@ pub(super) async fn show_activity(State(pages): Core, Extension(visitor): Who, r
         chosen.offset,
         chosen.api_query()
     );
-    let usage = format!("/api/v1/activity/usage?window={}", chosen.window);
+    let usage = format!("/api/v1/activity/usage?window={}", chosen.window.word());
     let shown = Activity {
         list: pages.api.get(&path).await.unwrap_or_default(),
         usage: pages.api.get(&usage).await.unwrap_or_default(),
@@ -214,10 +214,9 @@ pub(super) async fn export(State(pages): Core, request: Request) -> Response {
 
 pub(super) async fn show_record(State(pages): Core, Extension(visitor): Who, Path(id): Path<String>) -> Response {
     let path = format!("/api/v1/activity/{}", encoded(&id));
-    let record: Result<std::collections::BTreeMap<String, ActivityRecord>, ApiError> = pages.api.get(&path).await;
-    match record {
-        Ok(record) => {
-            let record = record.into_values().next().unwrap_or_default();
+    let found: Result<OneActivity, ApiError> = pages.api.get(&path).await;
+    match found {
+        Ok(OneActivity { activity: record }) => {
             let config: ConfigAnswer = pages.api.get("/api/v1/config").await.unwrap_or_default();
             activity::details(&pages.frame(&visitor).await, &record, &config.config).into_response()
         }

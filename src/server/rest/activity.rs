@@ -10,7 +10,7 @@ use serde::Deserialize;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::activity::{ActivityLog, Filter, Format, UsageWindow};
-use crate::contract::api::ActivityPurged;
+use crate::contract::api::{ActivityKind, ActivityPurged, ActivityStatus, OneActivity};
 use crate::contract::failure::FailureKind;
 use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
@@ -68,10 +68,10 @@ impl ActivityQuery {
         };
         let kinds = self.kinds.as_deref().unwrap_or_default().split(',').map(str::trim);
         Ok(Filter {
-            kinds: kinds.filter(|kind| !kind.is_empty()).map(str::to_owned).collect(),
+            kinds: kinds.filter(|kind| !kind.is_empty()).map(ActivityKind::from).collect(),
             server: given(&self.server),
             tool: given(&self.tool),
-            status: given(&self.status),
+            status: given(&self.status).map(|status| ActivityStatus::from(status.as_str())),
             client: given(&self.client),
             session: given(&self.session_id),
             sensitive: self.sensitive_data,
@@ -101,7 +101,7 @@ pub async fn list(State(app): State<Arc<App>>, Query(query): Query<ActivityQuery
 /// `GET /api/v1/activity/{id}`
 pub async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
     with_log(&app, move |log| match log.get(&id) {
-        Some(record) => ok(serde_json::json!({"activity": record})),
+        Some(activity) => ok(OneActivity { activity }),
         None => failed(FailureKind::NotFound, format!("there is no activity with the ID `{id}`")),
     })
     .await

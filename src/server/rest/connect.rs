@@ -14,20 +14,10 @@ use crate::ai_clients::entry::Proxy;
 use crate::ai_clients::known_clients;
 use crate::ai_clients::known_clients::{Client, Homes};
 use crate::ai_clients::refusal::ClientEditError;
-use crate::contract::api::ConnectRefused;
+use crate::contract::api::{ConnectRefused, ConnectRequest};
 use crate::contract::failure::FailureKind;
 use crate::server::rest::response::{failed, ok, status};
 use crate::server::state::App;
-
-/// The body of every change. A missing body counts as `{}`.
-#[derive(Default, Deserialize)]
-struct Asked {
-    server_name: Option<String>,
-    #[serde(default)]
-    force: bool,
-    precondition_token: Option<String>,
-    backup_name: Option<String>,
-}
 
 /// Query parameters of a preview.
 #[derive(Deserialize)]
@@ -59,9 +49,9 @@ pub async fn preview(
 }
 
 pub async fn connect(State(app): State<Arc<App>>, Path(id): Path<String>, body: Bytes) -> Response {
-    let connect = |asked: &Asked| Operation::Connect {
-        force: asked.force,
-        token: asked.precondition_token.clone(),
+    let connect = |request: &ConnectRequest| Operation::Connect {
+        force: request.force,
+        token: request.precondition_token.clone(),
     };
     change(&app, &id, &body, connect).await
 }
@@ -71,27 +61,34 @@ pub async fn disconnect(State(app): State<Arc<App>>, Path(id): Path<String>, bod
 }
 
 pub async fn undo(State(app): State<Arc<App>>, Path(id): Path<String>, body: Bytes) -> Response {
-    let undo = |asked: &Asked| Operation::Undo {
-        backup: asked.backup_name.clone(),
+    let undo = |request: &ConnectRequest| Operation::Undo {
+        backup: request.backup_name.clone(),
     };
     change(&app, &id, &body, undo).await
 }
 
-async fn change(app: &App, id: &str, body: &[u8], operation: impl FnOnce(&Asked) -> Operation) -> Response {
+async fn change(app: &App, id: &str, body: &[u8], operation: impl FnOnce(&ConnectRequest) -> Operation) -> Response {
     let Some(client) = known_clients::client(id) else { return unknown(id) };
-    let read = if body.is_empty() { Ok(Asked::default()) } else { serde_json::from_slice(body) };
-    let Ok(asked) = read else {
+    // A missing body counts as `{}`.
+    let read = if body.is_empty() { Ok(ConnectRequest::default()) } else { serde_json::from_slice(body) };
+    let Ok(request) = read else {
         return failed(
             FailureKind::Invalid,
             "expected a JSON object: `server_name`, `force`, `precondition_token` or `backup_name`",
         );
     };
-    let operation = operation(&asked);
-    with_files(app, move |homes, proxy| answer(client, homes, proxy, &asked, &operation)).await
+    let operation = operation(&request);
+    with_files(app, move |homes, proxy| answer(client, homes, proxy, &request, &operation)).await
 }
 
-fn answer(client: &'static Client, homes: &Homes, proxy: &Proxy, asked: &Asked, operation: &Operation) -> Response {
-    match edit::apply(client, homes, proxy, asked.server_name.as_deref(), operation) {
+fn answer(
+    client: &'static Client,
+    homes: &Homes,
+    proxy: &Proxy,
+    request: &ConnectRequest,
+    operation: &Operation,
+) -> Response {
+    match edit::apply(client, homes, proxy, request.server_name.as_deref(), operation) {
         Ok(result) => {
             tracing::info!(
                 client = client.id,

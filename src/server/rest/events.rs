@@ -16,8 +16,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::activity::Change;
 use crate::contract::api::{
-    ChangeReason, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, EventBody, Ping, SERVER_CHANGE, Server, Servers,
-    ServersChanged, Status,
+    ActivityKind, ChangeReason, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, EventBody, Ping, Server, ServerStatus,
+    Servers, ServersChanged, Status,
 };
 use crate::server::state::App;
 
@@ -104,19 +104,19 @@ impl Outcomes {
 
     fn change(&mut self, server: &Server) -> Option<Change> {
         let before = self.0.get(&server.name).cloned();
-        let outcome = match (server.status.word(), &before) {
-            ("connected", _) => Outcome::Connected,
-            ("error" | "disconnected", _) => Outcome::Failed(cause(server)),
+        let outcome = match (&server.status, &before) {
+            (ServerStatus::Connected, _) => Outcome::Connected,
+            (ServerStatus::Error | ServerStatus::Disconnected, _) => Outcome::Failed(cause(server)),
             // The next attempt may fail for the same cause.
-            ("connecting", Some(Outcome::Failed(cause))) => Outcome::Failed(cause.clone()),
+            (ServerStatus::Connecting, Some(Outcome::Failed(cause))) => Outcome::Failed(cause.clone()),
             _ => Outcome::Unknown,
         };
         self.0.insert(server.name.clone(), outcome.clone());
         let is_recorded = before.is_some_and(|before| before != outcome) && outcome != Outcome::Unknown;
         is_recorded.then(|| Change {
-            kind: SERVER_CHANGE,
+            kind: ActivityKind::ServerChange,
             server: server.name.clone(),
-            status: if server.connected { "success" } else { "error" },
+            failed: !server.connected,
             error: server.last_error.clone().filter(|_| !server.connected),
             details: Some(json!({"state": server.status})),
             ..Change::default()
@@ -260,18 +260,9 @@ mod tests {
             at("error", None, Some("ended")),
         ];
         let mut outcomes = Outcomes::of(&steps[0]);
-        let recorded: Vec<(usize, &str)> = (1..steps.len())
-            .flat_map(|step| outcomes.changes(&steps[step]).into_iter().map(move |one| (step, one.status)))
+        let recorded: Vec<(usize, bool)> = (1..steps.len())
+            .flat_map(|step| outcomes.changes(&steps[step]).into_iter().map(move |one| (step, one.failed)))
             .collect();
-        assert_eq!(
-            recorded,
-            [
-                (1, "error"),
-                (7, "error"),
-                (9, "success"),
-                (11, "success"),
-                (12, "error")
-            ]
-        );
+        assert_eq!(recorded, [(1, true), (7, true), (9, false), (11, false), (12, true)]);
     }
 }

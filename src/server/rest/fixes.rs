@@ -10,7 +10,10 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 
 use crate::activity::Call;
-use crate::contract::api::{FixMode, FixOutcome, FixRequest, FixResult, SERVER_FIX, ServerDiagnostics};
+use crate::contract::api::{
+    ActivityKind, ActivitySource, ActivityStatus, DiagnosticCodes, FixMode, FixOutcome, FixRequest, FixResult,
+    ServerDiagnostics,
+};
 use crate::contract::failure::FailureKind;
 use crate::diagnostics::catalog::{Entry, Fixer};
 use crate::diagnostics::code::Code;
@@ -113,11 +116,11 @@ pub async fn fix(State(app): State<Arc<App>>, body: Result<Json<FixRequest>, Jso
 fn record(app: &App, request: &FixRequest, wanted: &Wanted, since: Instant, error: Option<&String>) {
     let mode = if wanted.execute { "fix" } else { "fix preview" };
     app.activity.call(Call {
-        kind: SERVER_FIX,
-        source: "api",
+        kind: ActivityKind::ServerFix,
+        source: ActivitySource::Api,
         server: request.server.clone(),
         tool: format!("{mode} {} {}", wanted.code.name(), wanted.fixer.key()),
-        status: if error.is_some() { "error" } else { "success" },
+        status: if error.is_some() { ActivityStatus::Error } else { ActivityStatus::Success },
         error: error.cloned(),
         took: since.elapsed(),
         ..Call::default()
@@ -143,7 +146,9 @@ pub async fn of_server(State(app): State<Arc<App>>, Path(name): Path<String>) ->
 
 /// `GET /api/v1/diagnostics/codes`
 pub async fn codes() -> Response {
-    ok(serde_json::json!({"codes": problems::catalog()}))
+    ok(DiagnosticCodes {
+        codes: problems::catalog(),
+    })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::ai_clients::edit;
 use crate::ai_clients::entry::Proxy;
@@ -36,35 +36,35 @@ pub struct ImportQuery {
 }
 
 /// The body of an import of text.
-#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, schemars::JsonSchema)]
 pub struct ImportText {
     /// A configuration in JSON, TOML or YAML.
-    content: String,
+    pub content: String,
     /// ID of the client that wrote it; detected if absent.
     #[serde(default)]
     format: Option<String>,
     /// Import only these servers.
     #[serde(default)]
-    server_names: Vec<String>,
+    pub server_names: Vec<String>,
     /// New names by original name.
     #[serde(default)]
-    rename: BTreeMap<String, String>,
+    pub rename: BTreeMap<String, String>,
 }
 
 /// The body of an import of a file.
-#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, schemars::JsonSchema)]
 pub struct ImportFile {
     /// Path of the file on this computer.
-    path: String,
+    pub path: String,
     /// ID of the client that wrote it; detected if absent.
     #[serde(default)]
-    format: Option<String>,
+    pub format: Option<String>,
     /// Import only these servers.
     #[serde(default)]
-    server_names: Vec<String>,
+    pub server_names: Vec<String>,
     /// New names by original name.
     #[serde(default)]
-    rename: BTreeMap<String, String>,
+    pub rename: BTreeMap<String, String>,
 }
 
 /// Returns where the AI clients of this computer keep their configurations.

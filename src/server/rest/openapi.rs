@@ -8,11 +8,12 @@ use serde_json::{Map, Value, json};
 
 use crate::contract::api::{
     ACTIVITY_EVENTS, ActiveProfile, ActivityList, ActivityPurged, ActivityRecord, ActivitySummary, ActivityUsage,
-    AiClient, AllTools, Approved, BulkResult, CatalogEntry, ConfigApplied, ConfigCheck, ConnectPreview, ConnectResult,
-    Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody, FixRequest, FixResult,
-    FoundTools, ImportPaths, ImportResult, Info, LoginStarted, OneSession, Ping, ProfileList, Ready, Routing,
-    SecretList, ServerAction, ServerDiagnostics, ServerLogs, ServerToolCalls, ServerTools, Servers, ServersChanged,
-    SessionList, Setup, SetupProof, ShownConfig, Status, Stopping, Takeover, TokenStats, UiTicket,
+    AiClient, AllTools, Approved, BulkResult, CallRequest, ConfigApplied, ConfigCheck, ConnectPreview, ConnectRequest,
+    ConnectResult, DiagnosticCodes, Diagnostics, EVENT_PING, EVENT_SERVERS_CHANGED, EVENT_STATUS, Envelope, EventBody,
+    FixRequest, FixResult, FoundTools, ImportPaths, ImportResult, Info, LoginStarted, OneActivity, OneSession, Ping,
+    ProfileChoice, ProfileList, ProfileServers, Ready, Routing, SecretList, ServerAction, ServerDiagnostics,
+    ServerLogs, ServerToolCalls, ServerTools, Servers, ServersChanged, SessionList, Setup, SetupProof, ShownConfig,
+    Status, Stopping, Takeover, TakeoverRequest, TokenStats, ToolSwitch, UiTicket,
 };
 use crate::contract::registry::{
     AddFromRegistry, AddRegistry, AddedFromRegistry, ChangedRegistry, RegistryList, RegistryServer, RegistryServers,
@@ -89,38 +90,12 @@ fn events(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "array", "items": {"oneOf": kinds}})
 }
 
-fn call(_generator: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "required": ["tool_name"], "properties": {
-        "tool_name": {"enum": ["call_tool_read", "call_tool_write", "call_tool_destructive"]},
-        "arguments": {"type": "object", "required": ["name"], "properties": {
-            "name": {"type": "string", "description": "server:tool"}, "args": {"type": "object"}}}}})
-}
-
 fn approve(generator: &mut SchemaGenerator) -> Schema {
     bare::<ApproveTools>(generator)
 }
 
 fn approve_server(generator: &mut SchemaGenerator) -> Schema {
     bare::<ApproveServer>(generator)
-}
-
-fn switch(_generator: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "required": ["enabled"], "properties": {"enabled": {"type": "boolean"}}})
-}
-
-fn connect(_generator: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "properties": {
-        "server_name": {"type": "string"}, "force": {"type": "boolean"},
-        "precondition_token": {"type": "string", "description": "from the preview"}}})
-}
-
-fn disconnect(_generator: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "properties": {"server_name": {"type": "string"}}})
-}
-
-fn undo(_generator: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "properties": {
-        "server_name": {"type": "string"}, "backup_name": {"type": "string"}}})
 }
 
 const fn get(path: &'static str, summary: &'static str, data: Of) -> Operation {
@@ -175,7 +150,7 @@ const OPERATIONS: &[Operation] = &[
     post(
         "/api/v1/servers/{name}/tools/{tool}/enabled",
         "Enables or disables one tool in the server's entry",
-        Some(switch),
+        Some(bare::<ToolSwitch>),
         data::<ServerAction>,
     ),
     asking(
@@ -227,21 +202,17 @@ const OPERATIONS: &[Operation] = &[
     ),
     asking(get("/api/v1/activity/export", "The activity log as JSON lines or CSV", any_object), ACTIVITY_FILTERS),
     post("/api/v1/activity/purge", "Deletes the activity log", None, data::<ActivityPurged>),
-    get(
-        "/api/v1/activity/{id}",
-        "One record, under `activity`",
-        data::<std::collections::BTreeMap<String, ActivityRecord>>,
-    ),
+    get("/api/v1/activity/{id}", "One record", data::<OneActivity>),
     asking(get("/api/v1/scan", "Findings in tools that may be attacks", data::<ScanReport>), &["server"]),
     get("/api/v1/tools", "The tools of all servers", data::<AllTools>),
-    post("/api/v1/tools/call", "Calls a tool; the data is the MCP result", Some(call), object),
+    post("/api/v1/tools/call", "Calls a tool; the data is the MCP result", Some(bare::<CallRequest>), object),
     asking(get("/api/v1/index/search", "Finds tools by words", data::<FoundTools>), &["q", "limit", "explain"]),
     get("/api/v1/diagnostics", "Problems that need the user's attention", data::<Diagnostics>),
     get("/api/v1/doctor", "The same data as `/api/v1/diagnostics` returns", data::<Diagnostics>),
     get(
         "/api/v1/diagnostics/codes",
         "Every error code with its page, as the field `codes` of the data",
-        data::<std::collections::BTreeMap<String, Vec<CatalogEntry>>>,
+        data::<DiagnosticCodes>,
     ),
     post("/api/v1/diagnostics/fix", "Runs or previews a fix", Some(bare::<FixRequest>), data::<FixResult>),
     get("/api/v1/servers/{name}/diagnostics", "What is wrong with one server", data::<ServerDiagnostics>),
@@ -283,7 +254,7 @@ const OPERATIONS: &[Operation] = &[
     post(
         "/api/v1/connect/{client}",
         "Adds this proxy to the client's configuration",
-        Some(connect),
+        Some(bare::<ConnectRequest>),
         data::<ConnectResult>,
     ),
     by(
@@ -291,14 +262,14 @@ const OPERATIONS: &[Operation] = &[
         post(
             "/api/v1/connect/{client}",
             "Removes this proxy from the client's configuration",
-            Some(disconnect),
+            Some(bare::<ConnectRequest>),
             data::<ConnectResult>,
         ),
     ),
     post(
         "/api/v1/connect/{client}/undo",
         "Restores the client's previous configuration file",
-        Some(undo),
+        Some(bare::<ConnectRequest>),
         data::<ConnectResult>,
     ),
     get("/api/v1/telemetry/payload", "The next usage report", object),
@@ -308,13 +279,16 @@ const OPERATIONS: &[Operation] = &[
         post(
             "/api/v1/profiles/{name}",
             "Adds a profile or replaces its servers",
-            Some(any_object),
+            Some(bare::<ProfileServers>),
             data::<ProfileList>,
         ),
     ),
     by("delete", post("/api/v1/profiles/{name}", "Removes a profile", None, data::<ProfileList>)),
     get("/api/v1/profiles/active", "The default profile", data::<ActiveProfile>),
-    by("put", post("/api/v1/profiles/active", "Sets the default profile", Some(any_object), data::<ActiveProfile>)),
+    by(
+        "put",
+        post("/api/v1/profiles/active", "Sets the default profile", Some(bare::<ProfileChoice>), data::<ActiveProfile>),
+    ),
     get("/api/v1/routing", "The routing mode and the endpoints", data::<Routing>),
     get("/api/v1/registries", "The registries to search; none is contacted", data::<RegistryList>),
     post("/api/v1/registries", "Adds a registry", Some(bare::<AddRegistry>), data::<ChangedRegistry>),
@@ -331,7 +305,12 @@ const OPERATIONS: &[Operation] = &[
         data::<AddedFromRegistry>,
     ),
     get("/api/v1/takeover", "The result of taking over the Go core's data directory", data::<Takeover>),
-    post("/api/v1/takeover", "Marks the report as shown, or tries again", Some(any_object), data::<Takeover>),
+    post(
+        "/api/v1/takeover",
+        "Marks the report as shown, or tries again",
+        Some(bare::<TakeoverRequest>),
+        data::<Takeover>,
+    ),
     get("/api/v1/telemetry/received", "The data that the collector stores about this installation", object),
     post("/api/v1/telemetry/forget", "Deletes the collector's data about this installation", None, object),
     get("/api/v1/openapi.json", "This document", any_object),

@@ -10,7 +10,9 @@ use serde_json::Value;
 
 use crate::config::store::StoreError;
 use crate::config::{profiles, serving};
-use crate::contract::api::{ActiveProfile, Profile, ProfileList, Routing, RoutingEndpoints, RoutingMode};
+use crate::contract::api::{
+    ActiveProfile, Profile, ProfileList, ProfileServers, Routing, RoutingEndpoints, RoutingMode,
+};
 use crate::contract::failure::FailureKind;
 use crate::contract::names;
 use crate::server::rest::response::{failed, ok};
@@ -38,11 +40,9 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Response {
 pub(super) async fn set(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
-    body: Result<Json<Value>, JsonRejection>,
+    body: Result<Json<ProfileServers>, JsonRejection>,
 ) -> Response {
-    let names =
-        body.ok().and_then(|Json(body)| serde_json::from_value::<Vec<String>>(body.get("servers")?.clone()).ok());
-    let Some(names) = names else {
+    let Ok(Json(ProfileServers { servers: names })) = body else {
         return failed(FailureKind::Invalid, "expected `{\"servers\": [\"NAME\", …]}`");
     };
     if let Err(problem) = profiles::check_name(&name) {

@@ -12,7 +12,8 @@ use serde_json::Value;
 
 use crate::config::store::StoreError;
 use crate::contract::api::{
-    Approved, BulkResult, Envelope, LoginFailed, LoginImpossible, LoginStarted, ServerAction, ServerLogs,
+    Approved, BulkResult, Envelope, LoginFailed, LoginImpossible, LoginStarted, ServerAction, ServerActionKind,
+    ServerLogs, ToolSwitch,
 };
 use crate::contract::failure::FailureKind;
 use crate::contract::names;
@@ -45,7 +46,7 @@ pub async fn add(
         return failed(FailureKind::Invalid, "the server needs a `name`");
     };
     match app.control.add(&name, entry, &origin(&headers)).await {
-        Ok(()) => done(&name, "add"),
+        Ok(()) => done(&name, ServerActionKind::Add),
         Err(error) => refused(&error),
     }
 }
@@ -66,14 +67,14 @@ pub async fn patch(
         return failed(FailureKind::Invalid, format!("`{key}` cannot be changed here"));
     }
     match app.control.merge_entry(&name, part, &origin(&headers)).await {
-        Ok(()) => done(&name, "patch"),
+        Ok(()) => done(&name, ServerActionKind::Patch),
         Err(error) => refused(&error),
     }
 }
 
 pub async fn remove(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
     match app.control.remove(&name).await {
-        Ok(()) => done(&name, "remove"),
+        Ok(()) => done(&name, ServerActionKind::Remove),
         Err(error) => refused(&error),
     }
 }
@@ -100,14 +101,17 @@ pub async fn review(State(app): State<Arc<App>>, Path(name): Path<String>) -> Re
 
 pub async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String, String)>, body: Bytes) -> Response {
     let control = &app.control;
-    let outcome = match action.as_str() {
-        "enable" => control.set_enabled(&name, true).await,
-        "disable" => control.set_enabled(&name, false).await,
-        "quarantine" => control.quarantine(&name).await,
-        "inspect" => return inspect(&app, &name).await,
-        "unquarantine" | "approve" => return approve_server(&app, &name, &action, &body).await,
-        "logout" => control.sign_out(&name),
-        "restart" => control.restart(&name),
+    let action = ServerActionKind::from(action.as_str());
+    let outcome = match &action {
+        ServerActionKind::Enable => control.set_enabled(&name, true).await,
+        ServerActionKind::Disable => control.set_enabled(&name, false).await,
+        ServerActionKind::Quarantine => control.quarantine(&name).await,
+        ServerActionKind::Inspect => return inspect(&app, &name).await,
+        ServerActionKind::Unquarantine | ServerActionKind::Approve => {
+            return approve_server(&app, &name, action, &body).await;
+        }
+        ServerActionKind::Logout => control.sign_out(&name),
+        ServerActionKind::Restart => control.restart(&name),
         other => {
             let sentence = format!(
                 "`{other}` is not an action: expected enable, disable, restart, quarantine, unquarantine, approve, inspect or logout"
@@ -116,7 +120,7 @@ pub async fn act(State(app): State<Arc<App>>, Path((name, action)): Path<(String
         }
     };
     match outcome {
-        Ok(()) => done(&name, &action),
+        Ok(()) => done(&name, action),
         Err(error) => refused(&error),
     }
 }
@@ -129,7 +133,7 @@ async fn inspect(app: &App, name: &str) -> Response {
     }
 }
 
-async fn approve_server(app: &App, name: &str, action: &str, body: &[u8]) -> Response {
+async fn approve_server(app: &App, name: &str, action: ServerActionKind, body: &[u8]) -> Response {
     let request = if body.trim_ascii().is_empty() {
         Ok(ApproveServer::default())
     } else {
@@ -292,9 +296,9 @@ pub async fn approve(
 pub async fn switch_tool(
     State(app): State<Arc<App>>,
     Path((name, tool)): Path<(String, String)>,
-    body: Result<Json<Switch>, JsonRejection>,
+    body: Result<Json<ToolSwitch>, JsonRejection>,
 ) -> Response {
-    let Ok(Json(Switch { enabled })) = body else {
+    let Ok(Json(ToolSwitch { enabled })) = body else {
         return failed(FailureKind::Invalid, "expected {\"enabled\": true} or {\"enabled\": false}");
     };
     // The tools of a server that is not running are unknown.
@@ -306,14 +310,9 @@ pub async fn switch_tool(
         return failed(FailureKind::NotFound, ApproveError::UnknownTool { server, tool }.to_string());
     }
     match app.control.set_tool_enabled(&name, &tool, enabled).await {
-        Ok(()) => done(&name, if enabled { "enable_tool" } else { "disable_tool" }),
+        Ok(()) => done(&name, if enabled { ServerActionKind::EnableTool } else { ServerActionKind::DisableTool }),
         Err(error) => refused(&error),
     }
-}
-
-#[derive(serde::Deserialize)]
-pub struct Switch {
-    enabled: bool,
 }
 
 /// Enables every server.
@@ -342,10 +341,10 @@ fn all(changed: Result<Vec<String>, StoreError>) -> Response {
     }
 }
 
-fn done(server: &str, action: &str) -> Response {
+fn done(server: &str, action: ServerActionKind) -> Response {
     ok(ServerAction {
         server: server.to_owned(),
-        action: action.to_owned(),
+        action,
         success: true,
     })
 }

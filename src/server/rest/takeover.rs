@@ -7,9 +7,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::response::Response;
-use serde_json::Value;
 
-use crate::contract::api::Takeover;
+use crate::contract::api::{Takeover, TakeoverRequest};
 use crate::contract::failure::FailureKind;
 use crate::server::rest::response::{failed, ok};
 use crate::server::state::App;
@@ -23,10 +22,12 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> Response {
 }
 
 /// `{"shown": true}`: the user has seen the report. `{"retry": true}`: tries again to read the missing data.
-pub(super) async fn change(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonRejection>) -> Response {
-    let body = body.map(|Json(body)| body).unwrap_or_default();
-    let is = |key: &str| body.get(key).and_then(Value::as_bool) == Some(true);
-    let outcome = match (is("shown"), is("retry")) {
+pub(super) async fn change(
+    State(app): State<Arc<App>>,
+    body: Result<Json<TakeoverRequest>, JsonRejection>,
+) -> Response {
+    let request = body.map(|Json(body)| body).unwrap_or_default();
+    let outcome = match (request.shown, request.retry) {
         (true, _) => note_shown(&app).await,
         (false, true) => retry(&app).await,
         (false, false) => {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::activity::Filter;
-use crate::contract::api::{ActivityRecord, ServerToolCalls, ToolCall};
+use crate::contract::api::{ActivityKind, ActivityRecord, ServerToolCalls, ToolCall};
 use crate::contract::failure::FailureKind;
 use crate::server::rest::activity::with_log;
 use crate::server::rest::response::{failed, ok};
@@ -36,7 +36,7 @@ pub(super) async fn of_server(
     let config_path = app.config.store().path().display().to_string();
     with_log(&app, move |log| {
         let filter = Filter {
-            kinds: vec!["tool_call".to_owned()],
+            kinds: vec![ActivityKind::ToolCall],
             server: Some(name.clone()),
             ..Filter::default()
         };

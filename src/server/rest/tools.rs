@@ -7,11 +7,10 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::catalog::call_variant::Intent;
 use crate::catalog::search_index::Explanation;
-use crate::contract::api::{AllTools, FoundTool, FoundTools, RankExplanation, WordExplanation};
+use crate::contract::api::{AllTools, CallRequest, FoundTool, FoundTools, RankExplanation, WordExplanation};
 use crate::contract::failure::FailureKind;
 use crate::gateway::tool_answer::ToolAnswer;
 use crate::server::rest::response::{failed, ok};
@@ -79,27 +78,20 @@ fn explained(found: Explanation) -> RankExplanation {
     }
 }
 
-#[derive(Deserialize)]
-pub struct Call {
-    tool_name: String,
-    #[serde(default)]
-    arguments: serde_json::Map<String, Value>,
-}
-
 /// Calls a tool like an AI client: `{"tool_name":"call_tool_read","arguments":{"name":"server:tool","args":{…}}}`. The
 /// data of the response is the MCP result.
-pub async fn call(State(app): State<Arc<App>>, body: Result<Json<Call>, JsonRejection>) -> Response {
+pub async fn call(State(app): State<Arc<App>>, body: Result<Json<CallRequest>, JsonRejection>) -> Response {
     let Ok(Json(call)) = body else {
         return failed(FailureKind::Invalid, "expected {\"tool_name\": \"call_tool_read\", \"arguments\": {…}}");
     };
-    if Intent::of_tool(&call.tool_name).is_none() {
+    if Intent::of_tool(call.tool_name.word()).is_none() {
         let sentence = format!(
             "`{}` cannot be called here: expected call_tool_read, call_tool_write or call_tool_destructive",
             call.tool_name
         );
         return failed(FailureKind::Invalid, sentence);
     }
-    match app.proxy.call(&call.tool_name, &call.arguments, None).await {
+    match app.proxy.call(call.tool_name.word(), &call.arguments, None).await {
         Some(Ok(answer)) => match answer.to_json() {
             Some(result) => ok(result),
             None => failed(FailureKind::Upstream, "the server needs input from the user, which REST cannot pass on"),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::input::{Input, Order, Where};
 use super::{Driver, follow};
 use crate::client::{CallError, path_segment};
-use crate::contract::api::{ConnectResult, LoginStarted, Status, UiTicket, Update};
+use crate::contract::api::{ConnectRequest, ConnectResult, LoginStarted, ProfileChoice, Status, UiTicket, Update};
 use crate::contract::endpoint::mcp_url;
 use crate::contract::names;
 use crate::contract::server_log;
@@ -120,7 +120,7 @@ impl Driver {
         let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
         tokio::spawn(async move {
             let called: Result<Value, CallError> =
-                client.put("/api/v1/profiles/active", &json!({"profile": name})).await;
+                client.put("/api/v1/profiles/active", &json!(ProfileChoice { profile: name })).await;
             let done = called.map(drop).map_err(|error| format!("Could not choose the profile: {error}"));
             let _ = inputs.send(Input::Done(done)).await;
             let _ = inputs.send(follow::profiles(&client).await).await;
@@ -141,7 +141,11 @@ impl Driver {
         tokio::spawn(async move {
             let path = format!("/api/v1/connect/{}", path_segment(&id));
             let called = if wanted {
-                client.post::<ConnectResult>(&path, Some(&json!({"force": force}))).await
+                let request = ConnectRequest {
+                    force,
+                    ..ConnectRequest::default()
+                };
+                client.post::<ConnectResult>(&path, Some(&json!(request))).await
             } else {
                 client.delete::<ConnectResult>(&path).await
             };

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Driver, Input};
 use crate::client::{CallError, Client, path_segment};
 use crate::contract::api::{Info, Server};
-use crate::contract::review::{Review, ReviewChange};
+use crate::contract::review::{ApproveTools, Review, ReviewChange};
 use crate::contract::review_text::{Subject, approval};
 use crate::tray::decision::{Approval, Decision, Reviewed};
 
@@ -54,10 +54,13 @@ impl Driver {
                 client.post::<Value>(&format!("{server}/unquarantine"), None).await?;
             }
             // Approves only the tools that the window showed, not those added since.
-            let names: Vec<&String> = approval.tools.iter().map(|(name, _)| name).collect();
-            if !names.is_empty() {
-                let body = json!({"tools": names});
-                client.post::<Value>(&format!("{server}/tools/approve"), Some(&body)).await?;
+            let tools: Vec<String> = approval.tools.into_iter().map(|(name, _)| name).collect();
+            if !tools.is_empty() {
+                let request = ApproveTools {
+                    tools,
+                    ..ApproveTools::default()
+                };
+                client.post::<Value>(&format!("{server}/tools/approve"), Some(&json!(request))).await?;
             }
             Ok(())
         });

@@ -10,7 +10,7 @@ use super::input::Input;
 use crate::client::{CallError, Client, path_segment};
 use crate::contract::api::{
     self, AccessState, ActiveProfile, AiClient, CorePhase, EventBody, Info, ProfileList, Servers, Status, Takeover,
-    TelemetryState,
+    TakeoverRequest, TelemetryState,
 };
 use crate::contract::lenient;
 use crate::contract::platform::Platform;
@@ -61,8 +61,11 @@ async fn takeover(client: &Client) -> Option<String> {
     if takeover.taken_over_at.is_none() || takeover.shown {
         return None;
     }
-    let shown = serde_json::json!({"shown": true});
-    client.post::<Takeover>("/api/v1/takeover", Some(&shown)).await.ok()?;
+    let request = TakeoverRequest {
+        shown: true,
+        ..TakeoverRequest::default()
+    };
+    client.post::<Takeover>("/api/v1/takeover", Some(&serde_json::json!(request))).await.ok()?;
     Some(format!("{} Details: mcpproxy migrate", takeover.summary))
 }
 

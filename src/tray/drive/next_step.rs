@@ -6,7 +6,7 @@ use super::Driver;
 use super::follow;
 use super::input::{Input, Order};
 use crate::client::{CallError, path_segment};
-use crate::contract::api::{ConnectResult, Setup, SetupClient};
+use crate::contract::api::{ConnectRequest, ConnectResult, Setup, SetupClient};
 use crate::contract::setup::{Seen, Step};
 use crate::tray::first_run::{self, Choice};
 
@@ -51,7 +51,8 @@ impl Driver {
             let (mut added, mut failed) = (Vec::new(), Vec::new());
             for one in found {
                 let path = format!("/api/v1/connect/{}", path_segment(&one.id));
-                let called: Result<ConnectResult, CallError> = client.post(&path, Some(&json!({"force": false}))).await;
+                let request = json!(ConnectRequest::default());
+                let called: Result<ConnectResult, CallError> = client.post(&path, Some(&request)).await;
                 match called {
                     Ok(_) => added.push(one.name),
                     Err(error) => failed.push(format!("{}: {error}", one.name)),

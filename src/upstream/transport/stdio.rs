@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::contract::json_rpc::Notification;
 use crate::os::sync::lock;
 use crate::upstream::session::in_flight::{Answer, CallHandle, FIRST_FAST_ID, InFlightRequests, SharedInFlight};
 use crate::upstream::transport::message::line_of;
@@ -170,13 +171,21 @@ impl Pending {
     /// Tells the server that the response is no longer needed.
     pub fn cancel(self, reason: &str) {
         self.line.in_flight().end(&request_id(self.id));
-        let params = serde_json::json!({"requestId": self.id, "reason": reason});
-        let notification = serde_json::json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params});
-        if let Some(line) = line_of(&notification) {
+        let request_id = self.id;
+        let params = Some(CancelParams { request_id, reason });
+        if let Some(line) = line_of(&Notification::new("notifications/cancelled", params)) {
             // Dropped if the server does not read.
             let _ = self.line.outbox.try_send(line);
         }
     }
+}
+
+/// The parameters of `notifications/cancelled`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CancelParams<'a> {
+    request_id: u32,
+    reason: &'a str,
 }
 
 fn request_id(id: u32) -> RequestId {

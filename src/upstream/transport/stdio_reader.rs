@@ -12,12 +12,14 @@ use futures_util::future::poll_immediate;
 use rmcp::ErrorData;
 use rmcp::model::{ErrorCode, RequestId};
 use rmcp::service::{RoleClient, RxJsonRpcMessage};
+use serde::Serialize;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::contract::json_rpc::{ErrorResponse, SuccessResponse};
 use crate::os::block_in_place::block_in_place_if_large;
 use crate::os::sse::TooLong;
 use crate::os::sync::lock;
@@ -312,7 +314,7 @@ impl<R> Reader<R> {
     fn take_request(&mut self, text: &str) {
         if let Some(id) = ping_id(text) {
             // Not through the library: a flood of pings would pile up in its tasks.
-            self.reply(&json!({"jsonrpc": "2.0", "id": id, "result": {}}));
+            self.reply(&SuccessResponse::new(id, Map::new()));
             return;
         }
         match message::read_typed(text) {
@@ -322,14 +324,14 @@ impl<R> Reader<R> {
                     serde_json::from_str::<Value>(text).ok().and_then(|mut value| Some(value.get_mut("id")?.take()));
                 let error =
                     ErrorData::new(ErrorCode::INVALID_REQUEST, format!("could not read the request: {error}"), None);
-                self.reply(&json!({"jsonrpc": "2.0", "id": id, "error": error}));
+                self.reply(&ErrorResponse::new(id, error));
                 self.warn("could not read a request", text.as_bytes());
             }
         }
     }
 
     /// A server that does not read its input loses replies.
-    fn reply(&self, reply: &Value) {
+    fn reply(&self, reply: &impl Serialize) {
         if let Some(line) = line_of(reply) {
             let _ = self.outbox.try_send(line);
         }
@@ -428,6 +430,7 @@ fn ping_id(text: &str) -> Option<&RawValue> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
     use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
     use tokio::sync::oneshot;
 
