@@ -38,6 +38,7 @@ const ACTIVITY_FILTERS: &[&str] = &[
     "q",
     "before",
     "exclude_payloads",
+    "exclude_total",
     "limit",
     "offset",
     "format",
