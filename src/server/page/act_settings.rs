@@ -37,11 +37,11 @@ pub(super) async fn save_settings(
             return pages.then(&visitor, Ok("Nothing has changed.".to_owned()), "/ui/settings");
         }
         Ok(changes) => changes,
-        Err(sentence) => return settings_page(&pages, &visitor, Some((&sentence, &fields))).await,
+        Err(sentence) => return settings_page(&pages, &visitor, Some((sentence.as_str(), &fields))).await,
     };
     match apply(&pages, &answer.config, changes).await {
         Ok(saved) => pages.then(&visitor, Ok(done("Saved.", &saved)), "/ui/settings"),
-        Err(error) => settings_page(&pages, &visitor, Some((&error.message, &fields))).await,
+        Err(error) => settings_page(&pages, &visitor, Some((error.message.as_str(), &fields))).await,
     }
 }
 
