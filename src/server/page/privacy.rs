@@ -196,6 +196,21 @@ mod tests {
     }
 
     #[test]
+    fn a_switch_is_offered_only_if_it_has_an_effect() {
+        let shown = |settings: Value| {
+            let privacy = Privacy {
+                telemetry: Some(TelemetryState::default()),
+                settings,
+                ..Privacy::default()
+            };
+            view(&Frame::default(), &privacy).into_string()
+        };
+        assert!(shown(json!({"telemetry": {"enabled": false}})).contains("Turn on"));
+        let by_variable = shown(json!({}));
+        assert!(!by_variable.contains("Turn on") && by_variable.contains("remove this variable"), "{by_variable}");
+    }
+
+    #[test]
     fn every_field_of_the_report_is_shown() {
         let shown = Privacy {
             report: Some(json!({"a": {"b": 1}, "c": "x"})),
