@@ -3,21 +3,36 @@
 const live = document.getElementById("live");
 const offline = document.getElementById("connection");
 
+// Making a formatter takes long: only those that a page needs, and each once.
+const styles = {
+  full: { dateStyle: "medium", timeStyle: "medium" },
+  date: { dateStyle: "medium", timeStyle: "short" },
+  time: { timeStyle: "short" },
+  clock: { timeStyle: "medium", hourCycle: "h23" },
+};
+const formats = {};
+function formatted(style, at) {
+  formats[style] ??= new Intl.DateTimeFormat(undefined, styles[style]);
+  return formats[style].format(at);
+}
+
 function localTimes(root) {
-  const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  const today = new Date().toDateString();
   for (const element of root.querySelectorAll("time[datetime]")) {
     const at = new Date(element.dateTime);
     if (Number.isNaN(at.getTime())) continue;
-    element.title = format.format(at);
-    if ("clock" in element.dataset) { element.textContent = at.toLocaleTimeString(undefined, { hour12: false }); continue; }
+    if ("clock" in element.dataset) { element.textContent = formatted("clock", at); continue; }
     const seconds = (Date.now() - at.getTime()) / 1000;
-    const isToday = at.toDateString() === new Date().toDateString();
     if (seconds < 60) element.textContent = "just now";
     else if (seconds < 3600) element.textContent = `${Math.floor(seconds / 60)} min ago`;
-    else if (isToday) element.textContent = at.toLocaleTimeString(undefined, { timeStyle: "short" });
-    else element.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+    else element.textContent = formatted(at.toDateString() === today ? "time" : "date", at);
   }
 }
+
+document.addEventListener("pointerover", (event) => {
+  const element = event.target.closest && event.target.closest("time[datetime]");
+  if (element && !Number.isNaN(Date.parse(element.dateTime))) element.title = formatted("full", new Date(element.dateTime));
+});
 
 // A server's log continues while its page is visible: a browser opens only a few connections to one host.
 let logStream = null;
@@ -149,11 +164,11 @@ function listen() {
 if (live) {
   localTimes(document);
   scrollLog(null);
-  followLog();
   setInterval(() => localTimes(document), 30000);
   // A result or an error stays, and an update must not contact other hosts again.
   if (document.querySelector("pre[aria-label='Result'], .notice[role='alert']:not([data-flash]), [data-still]")) live.dataset.still = "1";
-  listen();
+  // The streams open after the first paint.
+  requestAnimationFrame(() => setTimeout(() => { followLog(); listen(); }));
   document.addEventListener("visibilitychange", () => { followLog(); if (!document.hidden) refresh(); });
   live.addEventListener("input", (event) => {
     const form = event.target.closest("form");

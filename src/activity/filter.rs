@@ -25,16 +25,12 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether every record matches, regardless of its ID.
+    /// Whether every record matches.
     pub fn is_empty(&self) -> bool {
-        *self
-            == Filter {
-                before: self.before,
-                ..Filter::default()
-            }
+        *self == Filter::default()
     }
 
-    /// Whether the filter reads only what records are counted by, regardless of their IDs.
+    /// Whether the filter reads only what records are counted by: type, status, server and tool.
     pub(super) fn is_counted(&self) -> bool {
         *self
             == Filter {
@@ -42,7 +38,6 @@ impl Filter {
                 status: self.status.clone(),
                 server: self.server.clone(),
                 tool: self.tool.clone(),
-                before: self.before,
                 ..Filter::default()
             }
     }
@@ -109,10 +104,14 @@ mod tests {
         let base = Filter::default;
         let counted = Filter {
             server: some("a"),
-            before: Some(1),
             ..base()
         };
         assert!(counted.is_counted() && !counted.is_empty());
+        let paged = Filter {
+            before: Some(1),
+            ..base()
+        };
+        assert!(!paged.is_counted() && !paged.is_empty());
         let timed = Filter {
             since: at("2026-01-02T03:04:05Z"),
             ..base()

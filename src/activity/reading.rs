@@ -87,20 +87,12 @@ impl Reading {
         }
     }
 
-    /// Returns a page of records, newest first.
+    /// Returns a page of records, newest first, and the number of all matching records.
     pub(super) fn list(&self, filter: &Filter, limit: usize, offset: usize) -> ActivityList {
-        let mut found = ActivityList {
-            limit,
-            offset,
-            ..ActivityList::default()
-        };
-        let counted = filter.is_counted().then(|| self.count(filter));
-        if limit > 0 && counted.is_none_or(|count| offset < count) {
-            self.each_after(filter, offset, &mut |record| {
-                found.activities.push(record);
-                found.activities.len() < limit
-            });
-        }
+        let counted = self.count(filter);
+        let limit_here = if counted.is_none_or(|count| offset < count) { limit } else { 0 };
+        let mut found = self.page(filter, limit_here, offset);
+        found.limit = limit;
         found.total = counted.unwrap_or_else(|| {
             let mut number = 0;
             self.each_header(filter, Order::NewestFirst, |_| {
@@ -109,6 +101,22 @@ impl Reading {
             });
             number
         });
+        found
+    }
+
+    /// Returns a page of records, newest first, without their number.
+    pub(super) fn page(&self, filter: &Filter, limit: usize, offset: usize) -> ActivityList {
+        let mut found = ActivityList {
+            limit,
+            offset,
+            ..ActivityList::default()
+        };
+        if limit > 0 {
+            self.each_after(filter, offset, &mut |record| {
+                found.activities.push(record);
+                found.activities.len() < limit
+            });
+        }
         found
     }
 
@@ -126,7 +134,7 @@ impl Reading {
         } else {
             return summarise(&[], period);
         }
-        let counts = if calls.is_counted() && calls.before.is_none() {
+        let counts = if calls.is_counted() {
             self.counts(&calls)
         } else {
             let mut totals = Totals::default();
@@ -179,13 +187,17 @@ impl Reading {
         calls.finish()
     }
 
-    /// Returns the number of matching records, for a filter that reads only what records are counted by.
-    fn count(&self, filter: &Filter) -> usize {
+    /// Returns the number of matching records, if it is known without reading them.
+    fn count(&self, filter: &Filter) -> Option<usize> {
+        if !filter.is_counted() {
+            return None;
+        }
         if filter.is_empty() {
             let (stored, last_id) = self.store.as_ref().map(Store::size).unwrap_or_default();
-            return stored + self.unstored.iter().filter(|(id, _)| *id > last_id).count();
+            return Some(stored + self.unstored.iter().filter(|(id, _)| *id > last_id).count());
         }
-        usize::try_from(self.counts(filter).iter().map(|(_, count)| count).sum::<u64>()).unwrap_or(usize::MAX)
+        let count = self.counts(filter).iter().map(|(_, count)| count).sum::<u64>();
+        Some(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
     /// Returns the counts of the matching records in the store and in memory.

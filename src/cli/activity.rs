@@ -160,7 +160,7 @@ async fn export(client: &Client, filter: &ActivityFilter, format: Format) -> Res
     write_raw(format.heading())?;
     let mut before = String::new();
     loop {
-        let path = format!("/api/v1/activity?limit=1000{}{before}", filter.query());
+        let path = format!("/api/v1/activity?exclude_total=true&limit=1000{}{before}", filter.query());
         let page: ActivityList = client.get(&path).await?;
         for record in &page.activities {
             write_raw(&format.line(record))?;

@@ -1,12 +1,13 @@
 // The web UI in a real browser: access, every view, the first hour, live updates, hostile text, and a restart.
 import assert from "node:assert/strict";
-import { writeFileSync, readFileSync } from "node:fs";
+import { mkdirSync, writeFileSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { World, axe, check, finish, freePort, openBrowser, pictures, signedIn, until } from "./world.mjs";
 import http from "node:http";
 
 const views = ["/ui/", "/ui/servers", "/ui/servers/files", "/ui/servers/broken", "/ui/add", "/ui/find", "/ui/review", "/ui/review/new", "/ui/review/files",
-  "/ui/tools", "/ui/tools?q=read+a+file", "/ui/tools/files/read_file", "/ui/activity", "/ui/clients", "/ui/settings", "/ui/profiles", "/ui/secrets", "/ui/privacy", "/ui/health", "/ui/nowhere"];
+  "/ui/tools", "/ui/tools?q=read+a+file", "/ui/tools/files/read_file", "/ui/activity", "/ui/clients", "/ui/settings", "/ui/profiles", "/ui/secrets", "/ui/privacy", "/ui/health", "/ui/nowhere",
+  "/ui/servers/files/log", "/ui/clients/cursor"];
 const readFile = { name: "read_file", description: "Reads a text file from the allowed directories and returns its contents.",
   inputSchema: { type: "object", required: ["path"], properties: { path: { type: "string", description: "Path of the file" }, lines: { type: "integer", description: "Most lines to return" } } },
   annotations: { readOnlyHint: true } };
@@ -14,6 +15,8 @@ const fail = { name: "fail", description: "Always fails, to see how that looks."
 const listDirectory = { name: "list_directory", description: "Lists the names in a directory.", inputSchema: { type: "object", properties: { path: { type: "string" } } }, annotations: { readOnlyHint: true } };
 
 const world = await World.begin();
+mkdirSync(path.join(world.home, ".cursor"));
+writeFileSync(path.join(world.home, ".cursor", "mcp.json"), JSON.stringify({ mcpServers: { other: { command: "true" } } }));
 const servers = [
   { ...world.entry("files", [readFile, fail]), quarantined: false },
   { name: "broken", protocol: "stdio", command: "no-such-program", args: ["--port", "1"], quarantined: false },
@@ -28,6 +31,9 @@ const call = (tool, args) => world.rest("POST", "/api/v1/tools/call", { tool_nam
 await call("read_file", { path: "/tmp/notes.txt" });
 await call("read_file", { path: `ghp_${"a1B2".repeat(9)}` });
 await call("fail", {});
+const latestCalls = (await world.rest("GET", "/api/v1/activity?type=tool_call&limit=2")).activities;
+// Guided setup last: it adds a link to every page of its session.
+views.push(...latestCalls.map((record) => `/ui/activity/${record.id}`), "/ui/setup");
 
 await check("without a session there is only the page that asks for one", async () => {
   for (const view of views.slice(0, 4)) {
@@ -124,10 +130,11 @@ for (const scheme of ["light", "dark"]) {
 
 await check("a page and its parts stay below 100 kB", async () => {
   const page = await signedIn(world);
-  let bytes = 0;
-  page.on("response", async (response) => { if (!response.url().endsWith("/ui/events")) bytes += (await response.body().catch(() => "")).length; });
   await page.goto(`${world.url}/ui/`);
   await page.waitForLoadState("load");
+  const parts = await page.evaluate(() => ["navigation", "resource"].flatMap((kind) => performance.getEntriesByType(kind)).map((part) => [part.name, part.decodedBodySize]));
+  const bytes = parts.reduce((sum, [, size]) => sum + size, 0);
+  for (const part of ["/ui/", "style.css", "page.js"]) assert.ok(parts.some(([name, size]) => name.includes(part) && size > 0), `${part} is missing in ${JSON.stringify(parts)}`);
   assert.ok(bytes < 100_000, `${bytes} bytes`);
   const paint = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime);
   console.log(`first paint after ${Math.round(paint)} ms, ${bytes} bytes`);
@@ -288,6 +295,37 @@ await check("settings are saved, wrong ones are explained, and secrets are not s
   await page.context().close();
 });
 
+await check("an object is edited as JSON: with the checks of the command line, and it can be undone", async () => {
+  const page = await signedIn(world);
+  const images = () => JSON.parse(readFileSync(path.join(world.root, "mcp_config.json"), "utf8")).docker_isolation?.default_images;
+  const save = async (text) => {
+    await page.goto(`${world.url}/ui/settings`);
+    await page.getByLabel(/^docker_isolation\.default_images/).fill(text);
+    await page.getByRole("button", { name: "Save changes" }).click();
+  };
+  await save('{"npx": "node:24",');
+  await page.getByRole("alert").getByText("is not valid JSON").waitFor();
+  assert.equal(await page.getByLabel(/^docker_isolation\.default_images/).inputValue(), '{"npx": "node:24",', "the input is kept");
+  await save('{"npx": 7}');
+  await page.getByRole("alert").getByText("docker_isolation").waitFor();
+  assert.equal(images(), undefined);
+  await save('{"npx": "node:24", "uvx": "python:3"}');
+  await page.getByText("Saved.").waitFor();
+  assert.deepEqual(images(), { npx: "node:24", uvx: "python:3" });
+  await save('{"npx": "node:24"}');
+  await page.getByText("Saved.").waitFor();
+  assert.deepEqual(images(), { npx: "node:24" }, "a key can be removed");
+  await page.getByText("Latest changes").click();
+  await page.locator("#changes li").first().getByRole("button", { name: /^Undo/ }).click();
+  await page.getByText("The change is undone.").waitFor();
+  assert.deepEqual(images(), { npx: "node:24", uvx: "python:3" });
+  await page.getByLabel("Find a setting").fill("profiles");
+  await page.locator("main .setting").getByRole("link", { name: "Profiles" }).click();
+  await page.getByRole("heading", { name: "Profiles", level: 1 }).waitFor();
+  await world.rest("PATCH", "/api/v1/config", { docker_isolation: null });
+  await page.context().close();
+});
+
 await check("a change of settings can be undone, but not over a later change", async () => {
   const page = await signedIn(world);
   const limit = () => JSON.parse(readFileSync(path.join(world.root, "mcp_config.json"), "utf8")).tools_limit ?? null;
@@ -341,6 +379,40 @@ await check("the tools of a server with many are in pages", async () => {
   await page.getByRole("link", { name: "Next" }).click();
   await page.getByText("101–120 of 120").waitFor();
   await world.rest("DELETE", "/api/v1/servers/many");
+  await page.context().close();
+});
+
+await check("every pending tool can be read page by page, and an approval is for the tools of its page", async () => {
+  const more = Array.from({ length: 240 }, (_, number) => ({ name: `more_${number}`, description: `Number ${number}. ${"x ".repeat(600)}`, inputSchema: { type: "object" } }));
+  // The first list of an approved server is approved; what it lists later needs approval.
+  await world.rest("POST", "/api/v1/servers", { ...world.entry("growing", more.slice(0, 1)), quarantined: false });
+  await world.connected("growing");
+  world.tools("growing", more);
+  await world.rest("POST", "/api/v1/servers/growing/restart");
+  const pending = async () => (await world.rest("GET", "/api/v1/servers/growing/tools")).tools.filter((tool) => tool.approval_status !== "approved").map((tool) => tool.name);
+  const all = await until("the tools need approval", async () => { const names = await pending(); return names.length > 200 && names; });
+  const page = await signedIn(world);
+  const bytes = (await (await page.goto(`${world.url}/ui/review/growing`)).body()).length;
+  assert.ok(bytes < 72_000, `${bytes} bytes`);
+  const shown = () => page.locator("main form[action$='/tools'] input[type=checkbox]").evaluateAll((boxes) => boxes.map((box) => box.name.replace("tool.", "")));
+  const read = [await shown()];
+  await page.screenshot({ path: path.join(pictures, "many-pending-wide-light.png") });
+  while (await page.getByRole("link", { name: "Next" }).isVisible()) {
+    await page.getByRole("link", { name: "Next" }).click();
+    await page.getByText(`${read.flat().length + 1}–`).waitFor();
+    read.push(await shown());
+  }
+  assert.deepEqual(read.flat().sort(), [...all].sort());
+  await page.getByRole("link", { name: "Previous" }).click();
+  const here = await until("the previous page", async () => { const names = await shown(); return names.join() === read.at(-2).join() && names; });
+  await page.getByRole("button", { name: "Approve selected" }).click();
+  await page.getByText(`Approved ${here.length} tools.`).waitFor();
+  assert.deepEqual(new Set(await shown()), new Set(read.at(-1)), "the next tools follow");
+  assert.deepEqual(new Set(await pending()), new Set(all.filter((name) => !here.includes(name))));
+  for (const box of await page.locator("main input[type=checkbox]").all()) await box.uncheck();
+  await page.getByRole("button", { name: "Approve selected" }).click();
+  await page.getByText("Nothing was approved: select what you want to approve.").waitFor();
+  await world.rest("DELETE", "/api/v1/servers/growing");
   await page.context().close();
 });
 
@@ -425,6 +497,7 @@ await check("someone new is led to the first call", async () => {
     await page.emulateMedia({ colorScheme: scheme });
     await page.screenshot({ path: path.join(pictures, `first-wide-${scheme}.png`), fullPage: true });
   }
+  await page.emulateMedia({ colorScheme: "light" });
   await page.goto(`${fresh.url}/ui/servers`);
   await page.screenshot({ path: path.join(pictures, "no-servers-wide-light.png"), fullPage: true });
   await page.context().close();

@@ -306,7 +306,7 @@ pub(super) async fn approve_server(
     };
     let approved = pages.api.post(&format!("/api/v1/servers/{segment}/approve"), Some(json!(request))).await;
     match approved {
-        Err(error) if error.status == 409 => conflict(&pages, &visitor, &name, error).await,
+        Err(error) if error.status == 409 => conflict(&pages, &visitor, &name, 0, error).await,
         other => {
             let sentence = format!("Approved `{name}`. Its tools appear here when it has started.");
             pages.finish(&visitor, other, sentence, &format!("/ui/review/{segment}"))
@@ -320,7 +320,7 @@ fn shown_tools(fields: &Fields) -> BTreeMap<String, String> {
 }
 
 /// Shows the review again, with the changes since it was shown.
-async fn conflict(pages: &Pages, visitor: &Visitor, name: &str, error: ApiError) -> Response {
+async fn conflict(pages: &Pages, visitor: &Visitor, name: &str, offset: usize, error: ApiError) -> Response {
     let conflict: ReviewConflict = serde_json::from_value(error.data).unwrap_or_default();
     // From here on, the current version counts as shown.
     let path = format!("/api/v1/servers/{}/review", encoded(name));
@@ -330,6 +330,7 @@ async fn conflict(pages: &Pages, visitor: &Visitor, name: &str, error: ApiError)
         changes: conflict.changes,
         is_conflict: true,
         reason: error.message,
+        offset,
     };
     (StatusCode::CONFLICT, review::details(&pages.frame(visitor).await, &shown)).into_response()
 }
@@ -342,12 +343,18 @@ pub(super) async fn approve_tools(
     Extension(Submitted(fields)): Sent,
 ) -> Response {
     let segment = encoded(&name);
-    let back = format!("/ui/review/{segment}");
+    // The entries after the approved ones move up to this place.
+    let offset: usize = fields.text("offset").parse().unwrap_or_default();
+    let back = match offset {
+        0 => format!("/ui/review/{segment}"),
+        _ => format!("/ui/review/{segment}?offset={offset}"),
+    };
     let fingerprints = shown_tools(&fields);
     if fingerprints.is_empty() {
-        return Redirect::to(&back).into_response();
+        let error = ApiError::new(400, "Nothing was approved: select what you want to approve.");
+        return pages.then(&visitor, Err(error), &back);
     }
-    let count = fingerprints.len();
+    let sentence = approved(fingerprints.keys().map(String::as_str));
     let path = format!("/api/v1/servers/{segment}/tools/approve");
     let request = ApproveTools {
         fingerprints: Some(fingerprints),
@@ -355,12 +362,19 @@ pub(super) async fn approve_tools(
     };
     let approved = pages.api.post(&path, Some(json!(request))).await;
     match approved {
-        Err(error) if error.status == 409 => conflict(&pages, &visitor, &name, error).await,
-        other => {
-            let sentence = format!("Approved {}.", number(count, "tool", "tools"));
-            pages.finish(&visitor, other, sentence, &back)
-        }
+        Err(error) if error.status == 409 => conflict(&pages, &visitor, &name, offset, error).await,
+        other => pages.finish(&visitor, other, sentence, &back),
     }
+}
+
+/// Returns the message about approved tools, prompts and resource templates.
+fn approved<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let (offers, tools): (Vec<&str>, Vec<&str>) =
+        names.partition(|name| name.starts_with("prompt:") || name.starts_with("template:"));
+    let tools = (!tools.is_empty()).then(|| number(tools.len(), "tool", "tools"));
+    let offers = (!offers.is_empty()).then(|| number(offers.len(), "prompt or resource", "prompts and resources"));
+    let parts: Vec<String> = tools.into_iter().chain(offers).collect();
+    format!("Approved {}.", parts.join(" and "))
 }
 
 /// Calls a tool with the arguments of a form.
@@ -438,6 +452,13 @@ mod tests {
         assert_eq!(part("set=env&name=A&value=1"), json!({"env": {"A": "1"}}));
         assert_eq!(part("unset.headers=X-Key"), json!({"headers": {"X-Key": null}}));
         assert_eq!(part("set=quarantined&name=A&unset.name=x"), json!({}), "nothing else can be set so");
+    }
+
+    #[test]
+    fn an_approval_is_reported_by_what_it_contains() {
+        assert_eq!(approved(["a"].into_iter()), "Approved 1 tool.");
+        assert_eq!(approved(["a", "b", "prompt:x"].into_iter()), "Approved 2 tools and 1 prompt or resource.");
+        assert_eq!(approved(["prompt:x", "template:y"].into_iter()), "Approved 2 prompts and resources.");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::config::schema::schema;
-use crate::contract::api::{ActivityPurged, OneActivity, ProfileChoice, ProfileServers};
+use crate::contract::api::{ActivityPurged, ConfigApplied, ConfigProblem, OneActivity, ProfileChoice, ProfileServers};
 use crate::server::page::access::Visitor;
 use crate::server::page::api::ApiError;
 use crate::server::page::form::Fields;
@@ -17,7 +17,7 @@ use crate::server::page::gate::Submitted;
 use crate::server::page::layout::{encoded, number};
 use crate::server::page::pages::Pages;
 use crate::server::page::settings;
-use crate::server::page::settings_undo::SettingsChange;
+use crate::server::page::settings_undo::{Change, SettingsChange, changed};
 use crate::server::page::show::{ConfigAnswer, settings_page};
 
 type Core = State<Arc<Pages>>;
@@ -31,28 +31,36 @@ pub(super) async fn save_settings(
     Extension(Submitted(fields)): Sent,
 ) -> Response {
     let answer: ConfigAnswer = pages.api.get("/api/v1/config").await.unwrap_or_default();
-    let part = match settings::changes(&settings::settings(&schema(), &answer.config), &fields) {
-        Ok(part) if part.is_empty() => {
+    let changes = match settings::changes(&settings::settings(&schema(), &answer.config), &fields) {
+        Ok(changes) if changes.is_empty() => {
             return pages.then(&visitor, Ok("Nothing has changed.".to_owned()), "/ui/settings");
         }
-        Ok(part) => part,
-        Err(sentence) => return settings_page(&pages, &visitor, Some(&sentence)).await,
+        Ok(changes) => changes,
+        Err(sentence) => return settings_page(&pages, &visitor, Some((sentence.as_str(), &fields))).await,
     };
-    let saved: Result<Value, ApiError> =
-        pages.api.send(Method::PATCH, "/api/v1/config", Some(Value::Object(part))).await;
-    match saved {
+    match apply(&pages, &answer.config, changes).await {
         Ok(saved) => pages.then(&visitor, Ok(done("Saved.", &saved)), "/ui/settings"),
-        Err(error) => settings_page(&pages, &visitor, Some(&error.message)).await,
+        Err(error) => settings_page(&pages, &visitor, Some((error.message.as_str(), &fields))).await,
+    }
+}
+
+/// Changes settings, after the same checks as for a configuration in a request to REST.
+async fn apply(pages: &Pages, config: &Value, changes: Vec<Change>) -> Result<ConfigApplied, ApiError> {
+    let settings = Value::Object(changed(config, changes));
+    let mut applied: ConfigApplied = pages.api.post("/api/v1/config/apply", Some(settings)).await?;
+    match applied.validation_errors.pop() {
+        Some(ConfigProblem { field, message }) => {
+            Err(ApiError::new(400, format!("Nothing was saved. `{field}`: {message}")))
+        }
+        None => Ok(applied),
     }
 }
 
 /// Returns the message about a change that REST has made.
-fn done(sentence: &str, saved: &Value) -> String {
-    let restart = saved.get("requires_restart") == Some(&Value::Bool(true));
-    if restart {
-        format!("{sentence} Restart MCPProxy to apply all of it.")
-    } else {
-        sentence.to_owned()
+fn done(sentence: &str, applied: &ConfigApplied) -> String {
+    match &applied.restart_reason {
+        Some(_) => format!("{sentence} Restart MCPProxy to apply all of it."),
+        None => sentence.to_owned(),
     }
 }
 
@@ -66,13 +74,13 @@ pub(super) async fn undo_settings(
     pages.then(&visitor, undone.map(|saved| done("The change is undone.", &saved)), "/ui/settings#changes")
 }
 
-async fn undo(pages: &Pages, id: &str) -> Result<Value, ApiError> {
+async fn undo(pages: &Pages, id: &str) -> Result<ConfigApplied, ApiError> {
     let found: OneActivity = pages.api.get(&format!("/api/v1/activity/{}", encoded(id))).await?;
     let change = SettingsChange::of(&found.activity);
     let change = change.ok_or_else(|| ApiError::new(409, "This entry is not a change of settings."))?;
     let answer: ConfigAnswer = pages.api.get("/api/v1/config").await?;
-    let part = change.undo(&answer.config).map_err(|error| ApiError::new(409, error.to_string()))?;
-    pages.api.send(Method::PATCH, "/api/v1/config", Some(Value::Object(part))).await
+    let changes = change.undo(&answer.config).map_err(|error| ApiError::new(409, error.to_string()))?;
+    apply(pages, &answer.config, changes).await
 }
 
 /// Creates a profile.

@@ -105,6 +105,15 @@ impl Chosen {
         query
     }
 
+    /// Returns the link to the same list with another period in the chart.
+    fn link_to_window(&self, window: UsageWindow) -> String {
+        Chosen {
+            window,
+            ..self.clone()
+        }
+        .link(self.offset)
+    }
+
     fn link(&self, offset: usize) -> String {
         let pairs = [
             ("q", &*self.text),
@@ -187,7 +196,7 @@ fn filters(activity: &Activity) -> Markup {
                     @for server in &activity.servers { option value=(server) selected[*server == chosen.server] { (foreign(server)) } }
                 } }
             }
-            label.check { input type="checkbox" name="sensitive" value="1" checked[chosen.sensitive] data-submit; span { "Sensitive data" } }
+            label.check { input type="checkbox" name="sensitive" value="1" checked[chosen.sensitive] data-submit; span { "Only with sensitive data" } }
             input type="hidden" name="window" value=(chosen.window.word());
             button type="submit" { "Filter" }
         }
@@ -208,13 +217,13 @@ fn charts(activity: &Activity) -> Markup {
             div.between {
                 h2 #usage { (number(usize::try_from(calls).unwrap_or(usize::MAX), "call", "calls")) }
                 nav.tabs aria-label="Time" { @for (window, name) in windows {
-                    a href={"/ui/activity?window=" (window.word())} aria-current=[(window == activity.chosen.window).then_some("true")] { (name) }
+                    a href=(activity.chosen.link_to_window(window)) aria-current=[(window == activity.chosen.window).then_some("true")] { (name) }
                 } }
             }
             @if calls > 0 { (bars(&periods(usage), "Calls over time")) } @else { p.quiet { "No calls in this period." } }
             @if !usage.tools.is_empty() {
                 details { summary { "By tool" } div.table { table {
-                    thead { tr { th { "Tool" } th.right { "Calls" } th.right { "Failed" } th.right { "Median" } th.right { "95 %" } th.right { "Received" } } }
+                    thead { tr { th { "Tool" } th.right { "Calls" } th.right { "Failed" } th.right { "Median time" } th.right { "95 % within" } th.right { "Results" } } }
                     tbody { @for tool in usage.tools.iter().take(20) { tr {
                         td.name { (foreign(&tool.server)) ":" (foreign(&tool.tool)) }
                         td.right { (tool.calls) } td.right { (tool.errors) } td.right { (tool.p50_ms) " ms" } td.right { (tool.p95_ms) " ms" }

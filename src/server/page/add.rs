@@ -30,7 +30,7 @@ pub(super) fn view(frame: &Frame, paths: &[ImportPath], entered: &Entered) -> Ma
                 h2 #local { "On this computer" }
                 form.fields method="post" action="/ui/add/local" {
                     (token(frame))
-                    label { span { "Name" } input name="name" value=(entered.name) required pattern="[A-Za-z0-9_.\\-]{1,64}" autocomplete="off" title="Letters, digits, - and _"; }
+                    label { span { "Name" } input name="name" value=(entered.name) required pattern="[A-Za-z0-9_.\\-]{1,64}" autocomplete="off" placeholder="Letters, digits, - and _" title="Letters, digits, - and _"; }
                     label { span { "Command" } input name="command" value=(entered.command) required placeholder="npx -y @modelcontextprotocol/server-everything" autocomplete="off"; }
                     label { span { "Environment variables" small { "NAME=VALUE, one per line" } } textarea name="env" rows="3" {} }
                     button.primary type="submit" { "Add and review" }
@@ -40,7 +40,7 @@ pub(super) fn view(frame: &Frame, paths: &[ImportPath], entered: &Entered) -> Ma
                 h2 #remote { "On the web" }
                 form.fields method="post" action="/ui/add/remote" {
                     (token(frame))
-                    label { span { "Name" } input name="name" value=(entered.name) required pattern="[A-Za-z0-9_.\\-]{1,64}" autocomplete="off" title="Letters, digits, - and _"; }
+                    label { span { "Name" } input name="name" value=(entered.name) required pattern="[A-Za-z0-9_.\\-]{1,64}" autocomplete="off" placeholder="Letters, digits, - and _" title="Letters, digits, - and _"; }
                     label { span { "URL" } input type="url" name="url" value=(entered.url) required placeholder="https://example.com/mcp" autocomplete="off"; }
                     label { span { "Headers" small { "Name: value, one per line" } } textarea name="headers" rows="3" {} }
                     button.primary type="submit" { "Add and review" }

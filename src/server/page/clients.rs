@@ -25,7 +25,7 @@ pub(super) fn list(frame: &Frame, shown: &Clients) -> Markup {
         section.panel aria-labelledby="hand" {
             h2 #hand { "Any other client" }
             p { "Add this URL as a server of type HTTP (streamable HTTP):" }
-            p { code.large data-copy { (shown.endpoint) } }
+            p { code.large { (shown.endpoint) } }
         }
         @if !missing.is_empty() {
             p.quiet { "Also supported, but not found on this computer: " (missing.iter().map(|client| client.name.as_str()).collect::<Vec<_>>().join(", ")) "." }

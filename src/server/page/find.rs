@@ -25,7 +25,7 @@ pub(super) struct Search {
 pub(super) fn search_form(words: &str) -> Markup {
     html! {
         form.search role="search" method="get" action="/ui/find" {
-            label { span.hidden { "Find a server" } input type="search" name="q" value=(words) required placeholder="Find a new server, for example: airtable" autocomplete="off"; }
+            label { span.hidden { "Find a server" } input type="search" name="q" value=(words) required placeholder="For example: airtable" autocomplete="off"; }
             button type="submit" { "Search registries" }
         }
     }

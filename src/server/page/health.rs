@@ -2,10 +2,17 @@
 
 use maud::{Markup, html};
 
-use crate::contract::api::{Diagnostics, Status};
+use crate::contract::api::{Diagnostics, Server, Status};
+use crate::server::page::home::fix;
 use crate::server::page::layout::{Frame, empty, encoded, foreign, heading, message, number, page};
 
-pub(super) fn view(frame: &Frame, found: &Diagnostics, status: &Status, data_directory: &str) -> Markup {
+pub(super) fn view(
+    frame: &Frame,
+    found: &Diagnostics,
+    servers: &[Server],
+    status: &Status,
+    data_directory: &str,
+) -> Markup {
     let count = usize::try_from(found.total_issues).unwrap_or(usize::MAX);
     let lead = if count == 0 {
         "No problems found.".to_owned()
@@ -23,13 +30,18 @@ pub(super) fn view(frame: &Frame, found: &Diagnostics, status: &Status, data_dir
                     a.name href={"/ui/servers/" (encoded(&one.server_id))} { (foreign(&one.server_id)) }
                     p { (message(&one.user_message)) }
                     @if let Some(cause) = &one.cause { p.quiet { (message(cause)) } }
+                    div.actions {
+                        @if let Some(server) = servers.iter().find(|server| server.name == one.server_id) { (fix(frame, server)) }
+                        a.button href={"/ui/servers/" (encoded(&one.server_id))} { "Details" span.hidden { " of " (one.server_id) } }
+                    }
                 }
             } } }
         }
         @if !found.missing_secrets.is_empty() {
             section { h2 { "Missing secrets and variables" } ul.plain { @for one in &found.missing_secrets {
                 li { code { (foreign(&one.secret_name)) } ", used by " (foreign(&one.used_by.join(", "))) }
-            } } }
+            } }
+            p.quiet { "Set the variable where MCPProxy is started, or store a secret with " code { "mcpproxy secrets set NAME" } " and refer to it with " code { "${keyring:NAME}" } "." } }
         }
         @if !found.runtime_warnings.is_empty() {
             section { h2 { "Worth knowing" } ul.stack { @for warning in &found.runtime_warnings { li.panel { p { (message(warning)) } } } } }
@@ -41,7 +53,7 @@ pub(super) fn view(frame: &Frame, found: &Diagnostics, status: &Status, data_dir
                 dt { "State" } dd { (status.status.phase.word()) }
                 dt { "Listens on" } dd { code { (status.listen_addr) } }
                 dt { "Data directory" } dd { code { (foreign(data_directory)) } }
-                dt { "Process" } dd { (status.status.process_pid) }
+                dt { "Process ID" } dd { (status.status.process_pid) }
             }
         }
     };

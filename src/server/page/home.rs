@@ -86,7 +86,7 @@ fn numbers(home: &Home) -> Markup {
         dl.numbers {
             div { dt { "Servers connected" } dd { a href="/ui/servers" { (connected) small { " of " (home.servers.len()) } } } }
             div { dt { "Tools available" } dd { a href="/ui/tools" { (tools) } } }
-            div { dt { "Calls today" } dd { a href="/ui/activity" { (calls) @if errors > 0 { small.bad { " " (errors) " failed" } } } } }
+            div { dt { "Calls in 24 hours" } dd { a href="/ui/activity" { (calls) @if errors > 0 { small.bad { " " (errors) " failed" } } } } }
             div { dt { "AI clients set up" } dd { a href="/ui/clients" { (linked) @if installed > 0 { small { " of " (installed) " found" } } @else { small { " none found" } } } } }
         }
     }

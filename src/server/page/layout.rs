@@ -203,6 +203,51 @@ pub(super) fn encoded(text: &str) -> String {
     crate::client::path_segment(text)
 }
 
+/// One page of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    /// Index of the first entry.
+    pub start: usize,
+    /// Index after the last entry.
+    pub end: usize,
+    /// Number of entries on all pages.
+    pub total: usize,
+    /// Index of the first entry of the previous page.
+    previous: Option<usize>,
+}
+
+impl Part {
+    /// Returns the page that contains the entry at `offset`, or the last page. `sizes` are the sizes of all entries. A
+    /// page has at least one entry, and more if their sizes together are at most `most`.
+    pub(super) fn by_size(sizes: impl IntoIterator<Item = usize>, most: usize, offset: usize) -> Part {
+        let mut part = Part {
+            start: 0,
+            end: 0,
+            total: 0,
+            previous: None,
+        };
+        let (mut used, mut is_found) = (0_usize, false);
+        for size in sizes {
+            if part.total > part.start && used.saturating_add(size) > most && !is_found {
+                is_found = offset < part.total;
+                if !is_found {
+                    (part.previous, part.start) = (Some(part.start), part.total);
+                }
+                used = 0;
+            }
+            used = used.saturating_add(size);
+            part.total += 1;
+            part.end = if is_found { part.end } else { part.total };
+        }
+        part
+    }
+
+    /// Whether the list has other pages.
+    pub(super) fn has_others(self) -> bool {
+        self.end - self.start < self.total
+    }
+}
+
 /// Renders the links to the neighbouring pages of a list. `link` returns the link of the page with this offset.
 pub(super) fn pager(
     offset: usize,
@@ -211,13 +256,29 @@ pub(super) fn pager(
     names: [&str; 2],
     link: &dyn Fn(usize) -> String,
 ) -> Markup {
-    // The offset is from the URL.
-    let end = offset.saturating_add(size).min(total);
+    let part = Part {
+        start: offset,
+        // The offset is from the URL.
+        end: offset.saturating_add(size).min(total),
+        total,
+        previous: (offset > 0).then(|| offset.min(total).saturating_sub(size)),
+    };
+    pager_of(part, names, link)
+}
+
+/// Like [`pager`], for pages of any length.
+pub(super) fn pager_of(part: Part, names: [&str; 2], link: &dyn Fn(usize) -> String) -> Markup {
+    let Part {
+        start,
+        end,
+        total,
+        previous,
+    } = part;
     html! {
-        @if offset > 0 || end < total {
+        @if previous.is_some() || end < total {
             nav.pages aria-label="Pages" {
-                @if offset > 0 { a.button rel="prev" href=(link(offset.min(total).saturating_sub(size))) { (names[0]) } }
-                @if offset < end { span.quiet { (offset + 1) "–" (end) " of " (total) } }
+                @if let Some(previous) = previous { a.button rel="prev" href=(link(previous)) { (names[0]) } }
+                @if start < end { span.quiet { (start + 1) "–" (end) " of " (total) } }
                 @if end < total { a.button rel="next" href=(link(end)) { (names[1]) } }
             }
         }
@@ -331,6 +392,22 @@ mod tests {
         );
         assert!(pager(usize::MAX, 11).contains("/x?1\"") && !pager(usize::MAX, 11).contains("Older"));
         assert_eq!((start_of("äöü", 2), start_of("äöü", 3)), ("äö…".to_owned(), "äöü".to_owned()));
+    }
+
+    #[test]
+    fn pages_of_entries_with_sizes_contain_each_entry_once() {
+        let sizes = [5, 5, 30, 1, 1, 9, 9];
+        let at = |offset| Part::by_size(sizes, 10, offset);
+        let mut pages = vec![at(0)];
+        while let Some(last) = pages.last().copied().filter(|last| last.end < last.total) {
+            pages.push(at(last.end));
+        }
+        let ranges: Vec<_> = pages.iter().map(|page| (page.start, page.end)).collect();
+        assert_eq!(ranges, [(0, 2), (2, 3), (3, 5), (5, 6), (6, 7)]);
+        assert!(pages.windows(2).all(|pair| pair[1].previous == Some(pair[0].start) && pair[1].total == 7));
+        assert_eq!((at(1), at(4), at(usize::MAX)), (pages[0], pages[2], pages[4]));
+        assert!(at(0).has_others() && !Part::by_size([5, 5], 10, 9).has_others());
+        assert_eq!(Part::by_size([], 10, 3).total, 0);
     }
 
     #[test]

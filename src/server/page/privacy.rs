@@ -46,17 +46,20 @@ fn reports(frame: &Frame, shown: &Privacy) -> Markup {
                 @if sending { (badge("good", "On")) } @else if enabled { (badge("off", "On, but nothing is sent")) } @else { (badge("off", "Off")) }
             }
             @if let Some(state) = &shown.telemetry { p { (state.reason) } }
-            form.inline method="post" action="/ui/privacy/reports" {
-                (token(frame))
-                input type="hidden" name="enabled" value=(if enabled { "false" } else { "true" });
-                button type="submit" { @if enabled { "Turn off" } @else { "Turn on" } }
-            }
+            @if enabled || shown.settings.pointer("/telemetry/enabled") == Some(&Value::Bool(false)) {
+                form.inline method="post" action="/ui/privacy/reports" {
+                    (token(frame))
+                    input type="hidden" name="enabled" value=(if enabled { "false" } else { "true" });
+                    button type="submit" { @if enabled { "Turn off" } @else { "Turn on" } }
+                }
+            } @else { p.quiet { "To turn reports on, remove this variable and restart MCPProxy." } }
             h3 { "The next report" }
             @match &shown.report {
                 Some(report) => {
                     p.quiet { "This is all of it: counts and categories, no names and no content." }
                     div.table { table.narrow { thead { tr { th { "Field" } th { "Value" } } } tbody { (fields("", report)) } } }
                 }
+                None if shown.telemetry.as_ref().is_some_and(|state| state.reason == shown.reason) => { p.quiet { "There is none." } }
                 None => { p.quiet { (foreign(&shown.reason)) } }
             }
         }
@@ -190,6 +193,21 @@ mod tests {
         assert!(text.contains("an-id") && text.contains("/ui/privacy/forget"), "{text}");
         assert!(text.contains("data-still"), "an update of the page would ask the collector again");
         assert!(shown(Some(Err("not `reachable`".into()))).contains("<code>reachable</code>"));
+    }
+
+    #[test]
+    fn a_switch_is_offered_only_if_it_has_an_effect() {
+        let shown = |settings: Value| {
+            let privacy = Privacy {
+                telemetry: Some(TelemetryState::default()),
+                settings,
+                ..Privacy::default()
+            };
+            view(&Frame::default(), &privacy).into_string()
+        };
+        assert!(shown(json!({"telemetry": {"enabled": false}})).contains("Turn on"));
+        let by_variable = shown(json!({}));
+        assert!(!by_variable.contains("Turn on") && by_variable.contains("remove this variable"), "{by_variable}");
     }
 
     #[test]

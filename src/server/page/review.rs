@@ -4,12 +4,16 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use crate::contract::api::{QuarantineCounts, Server};
-use crate::contract::review::{Confirmation, Review, ReviewChange, ReviewTool, ReviewValue, ReviewWarning};
+use crate::contract::review::{
+    Confirmation, Review, ReviewChange, ReviewOffer, ReviewTool, ReviewValue, ReviewWarning,
+};
 use crate::contract::review_keys::key_lines;
 use crate::contract::review_text::{Subject, confirmations};
+use crate::contract::scan::Finding;
 use crate::contract::words::{ApprovalStatus, IsolationOutcome, VariableSource};
 use crate::server::page::layout::{
-    Frame, badge, button_for, empty, encoded, foreign, heading, number, page, pager, state_of, time, token,
+    Frame, Part, badge, button_for, empty, encoded, foreign, heading, message, number, page, pager, pager_of, state_of,
+    time, token,
 };
 use crate::server::rest::views;
 use crate::upstream::snapshot::Snapshot;
@@ -76,12 +80,13 @@ pub(super) struct Shown {
     pub is_conflict: bool,
     /// Why an approval was refused.
     pub reason: String,
+    /// The page that contains the pending tool or offer with this index is shown.
+    pub offset: usize,
 }
 
 pub(super) fn details(frame: &Frame, shown: &Shown) -> Markup {
     let review = &shown.review;
-    let waiting: Vec<&ReviewTool> =
-        review.tools.iter().filter(|tool| tool.approval != ApprovalStatus::Approved).collect();
+    let pending = Pending::of(review, shown.offset);
     let lead = if review.needs_approval {
         "Nothing of this server has run yet."
     } else {
@@ -92,13 +97,71 @@ pub(super) fn details(frame: &Frame, shown: &Shown) -> Markup {
         (heading(&foreign(&review.name), lead, &html! {}))
         @if shown.is_conflict { (conflict(shown)) }
         (what_runs(review))
-        @if review.needs_approval { (approve_server(frame, review)) }
-        @if review.needs_approval { (inspected(frame, review)) }
-        @else if !waiting.is_empty() { (tools(frame, shown, &waiting)) }
+        @if review.needs_approval { (inspected(frame, review, &pending)) (approve_server(frame, review, &pending)) }
+        @else if pending.part.total > 0 { (approve_pending(frame, review, &pending)) }
         @else { (approved(review)) }
-        (offers(frame, review))
     };
     page(frame, "/ui/review", &review.name, &contents)
+}
+
+/// Maximum size of the tools and offers on one page, in bytes of HTML. Texts that need approval are never shortened.
+const LONGEST: usize = 45_000;
+
+/// The tools and offers of one page. Only these can be approved on it.
+struct Pending<'a> {
+    tools: Vec<&'a ReviewTool>,
+    /// Prompts and resource templates.
+    offers: Vec<&'a ReviewOffer>,
+    /// The place of the page in the list of all tools, followed by all offers.
+    part: Part,
+    /// Number of tools on all pages.
+    all_tools: usize,
+}
+
+impl<'a> Pending<'a> {
+    fn of(review: &'a Review, offset: usize) -> Pending<'a> {
+        let is_listed = |approval: &ApprovalStatus| review.needs_approval || *approval != ApprovalStatus::Approved;
+        let tools: Vec<&ReviewTool> = review.tools.iter().filter(|tool| is_listed(&tool.approval)).collect();
+        let offers: Vec<&ReviewOffer> = review.offers.iter().filter(|offer| is_listed(&offer.approval)).collect();
+        let sizes = tools.iter().map(|tool| size_of_tool(tool));
+        let sizes = sizes.chain(offers.iter().map(|offer| size_of_definition(&offer.definition)));
+        let part = Part::by_size(sizes, LONGEST, offset);
+        let all_tools = tools.len();
+        let is_shown = |index: usize| (part.start..part.end).contains(&index);
+        Pending {
+            tools: enumerated(tools, 0, is_shown),
+            offers: enumerated(offers, all_tools, is_shown),
+            part,
+            all_tools,
+        }
+    }
+
+    fn pager(&self, review: &Review) -> Markup {
+        pager_of(self.part, ["Previous", "Next"], &|offset| {
+            format!("/ui/review/{}?offset={offset}#tools", encoded(&review.name))
+        })
+    }
+}
+
+/// Returns the entries that are shown. `first` is the index of the first entry.
+fn enumerated<T>(entries: Vec<T>, first: usize, is_shown: impl Fn(usize) -> bool) -> Vec<T> {
+    let numbered = entries.into_iter().enumerate();
+    numbered.filter(|(index, _)| is_shown(first + index)).map(|(_, entry)| entry).collect()
+}
+
+fn size_of_tool(tool: &ReviewTool) -> usize {
+    let findings = tool.findings.iter().map(|finding| finding.quote.len() + finding.reason.len() + 60);
+    let description = tool.definition.get("description").and_then(Value::as_str).unwrap_or_default();
+    let before = tool.previous_description.as_deref().unwrap_or_default();
+    findings.sum::<usize>() + description.len() + before.len() + size_of_definition(&tool.definition)
+}
+
+/// Returns the approximate size of a definition in HTML, with what surrounds it.
+fn size_of_definition(definition: &Value) -> usize {
+    let text = definition.to_string();
+    // A quotation mark has six characters in HTML; most line breaks and spaces are next to one.
+    let marks = text.bytes().filter(|byte| *byte == b'"').count();
+    text.len() + 8 * marks + 700
 }
 
 /// Renders the state of a server that needs no approval.
@@ -117,7 +180,7 @@ fn conflict(shown: &Shown) -> Markup {
     html! {
         div.notice.bad role="alert" {
             strong { "Nothing was approved" }
-            p { (foreign(&shown.reason)) }
+            p { (message(&shown.reason)) }
             @if !shown.changes.is_empty() { (differences(&shown.changes)) }
         }
     }
@@ -188,29 +251,34 @@ fn pairs(title: &str, values: &[ReviewValue]) -> Markup {
     }
 }
 
-fn approve_server(frame: &Frame, review: &Review) -> Markup {
+fn approve_server(frame: &Frame, review: &Review, pending: &Pending<'_>) -> Markup {
     let dangers = confirmations(review, &Subject::Server);
     let others: Vec<&ReviewWarning> = review.warnings.iter().filter(|warning| !warning.confirm).collect();
     html! {
-        form.panel.decide method="post" action={"/ui/review/" (encoded(&review.name)) "/approve"} {
-            (token(frame))
-            input type="hidden" name="fingerprint" value=(review.fingerprint);
-            @if review.inspected { @for tool in &review.tools { input type="hidden" name={"tool." (tool.name)} value=(tool.fingerprint); } }
-            @if dangers.is_empty() && others.is_empty() {
-                p { "Approve only what you know. A server on this computer can do what you can do, unless it is isolated." }
-            } @else {
-                h2 { "Check before you approve" }
-                ul.warnings {
-                    @for danger in &dangers { (confirm(danger)) }
-                    @for warning in others { li { code { (foreign(&warning.field)) } " " q { (foreign(&warning.quote)) } ": " (foreign(&warning.reason)) } }
+        section.panel.decide {
+            form method="post" action={"/ui/review/" (encoded(&review.name)) "/approve"} {
+                (token(frame))
+                input type="hidden" name="fingerprint" value=(review.fingerprint);
+                @if review.inspected { @for tool in &pending.tools { input type="hidden" name={"tool." (tool.name)} value=(tool.fingerprint); } }
+                @if dangers.is_empty() && others.is_empty() {
+                    p { "Approve only what you know. A server on this computer can do what you can do, unless it is isolated." }
+                } @else {
+                    h2 { "Check before you approve" }
+                    ul.warnings {
+                        @for danger in &dangers { (confirm(danger)) }
+                        @for warning in others { li { code { (foreign(&warning.field)) } " " q { (foreign(&warning.quote)) } ": " (foreign(&warning.reason)) } }
+                    }
+                }
+                div.actions {
+                    button.primary type="submit" { "Approve and start" }
+                    a.button href="/ui/review" { "Not now" }
                 }
             }
-            div.actions {
-                button.primary type="submit" { "Approve and start" }
-                a.button href="/ui/review" { "Not now" }
+            div.between.danger {
+                p.quiet { "Removing the server deletes its entry from the configuration." }
+                (button_for(frame, &format!("/ui/servers/{}/remove", encoded(&review.name)), "Remove server", "danger", "", &format!("Remove the server “{}”?", review.name)))
             }
         }
-        div.actions { (button_for(frame, &format!("/ui/servers/{}/remove", encoded(&review.name)), "Remove server", "danger", "", &format!("Remove the server “{}”?", review.name))) }
     }
 }
 
@@ -220,18 +288,18 @@ fn confirm(danger: &Confirmation) -> Markup {
 }
 
 /// Renders the tools of a server that was inspected before its approval, or the offer to inspect it.
-fn inspected(frame: &Frame, review: &Review) -> Markup {
+fn inspected(frame: &Frame, review: &Review, pending: &Pending<'_>) -> Markup {
     html! {
         @if review.inspected {
             section aria-labelledby="tools" {
-                h2 #tools { (number(review.tools.len(), "tool", "tools")) }
-                p.quiet { "They are approved together with the server. The text comes from the server and is not verified." }
-                ul.stack { @for tool in &review.tools { li.panel.tool {
-                    strong { (foreign(&tool.name)) }
-                    @if !tool.findings.is_empty() { ul.warnings { @for finding in tool.findings.iter() { li.bad { (foreign(&finding.reason)) " " q { (foreign(&finding.quote)) } } } } }
-                    (description(tool))
-                    details { summary { "Full definition" } pre.code tabindex="0" { (foreign(&serde_json::to_string_pretty(&tool.definition).unwrap_or_default())) } }
-                } } }
+                h2 #tools { (number(pending.all_tools, "tool", "tools")) }
+                p.quiet {
+                    @if pending.part.has_others() { "Only the tools on this page are approved together with the server. The others need approval when it runs." }
+                    @else { "They are approved together with the server." }
+                    " The text comes from the server and is not verified."
+                }
+                ul.stack { @for tool in &pending.tools { li.panel.tool { strong { (foreign(&tool.name)) } (facts(tool)) } } }
+                (pending.pager(review))
             }
         } @else if review.command.is_some() {
             section.panel.between {
@@ -242,56 +310,79 @@ fn inspected(frame: &Frame, review: &Review) -> Markup {
     }
 }
 
-/// Maximum size of the tools on one page, in bytes of their definitions. Texts that need approval are never shortened.
-const LONGEST_TOOLS: usize = 30_000;
-
-/// Returns the first tools that fit on one page, at least one.
-fn fitting<'a, 'b>(tools: &'a [&'b ReviewTool]) -> &'a [&'b ReviewTool] {
-    let mut bytes = 0;
-    let fits = tools.iter().take_while(|tool| {
-        let is_first = bytes == 0;
-        // The description is shown twice: by itself and in the full definition.
-        bytes += 2 * tool.definition.to_string().len() + 600;
-        is_first || bytes <= LONGEST_TOOLS
-    });
-    let count = fits.count();
-    tools.get(..count).unwrap_or(tools)
-}
-
-fn tools(frame: &Frame, shown: &Shown, all: &[&ReviewTool]) -> Markup {
-    let review = &shown.review;
-    let waiting = fitting(all);
+/// Renders the pending tools, prompts and resource templates of a running server.
+fn approve_pending(frame: &Frame, review: &Review, pending: &Pending<'_>) -> Markup {
+    let offers = pending.part.total - pending.all_tools;
     html! {
         form method="post" action={"/ui/review/" (encoded(&review.name)) "/tools"} {
             (token(frame))
-            div.between {
-                h2 #tools { (number(all.len(), "tool needs approval", "tools need approval")) }
-                button.primary type="submit" { "Approve selected" }
+            input type="hidden" name="offset" value=(pending.part.start);
+            h2 #tools {
+                @if pending.all_tools > 0 { (number(pending.all_tools, "tool needs approval", "tools need approval")) }
+                @if pending.all_tools > 0 && offers > 0 { ", " }
+                @if offers > 0 { (number(offers, "prompt or resource needs approval", "prompts and resources need approval")) }
             }
             p.quiet {
                 "The text below comes from the server and is not verified."
-                @if waiting.len() < all.len() { " These are the first " (waiting.len()) "; the others follow when you have decided about these." }
+                @if pending.part.has_others() { " Only what is selected on this page is approved." }
             }
-            ul.stack { @for (index, tool) in waiting.iter().enumerate() {
-                @let findings = &tool.findings;
-                li.panel.tool {
+            ul.stack {
+                @for (index, tool) in pending.tools.iter().enumerate() { li.panel.tool {
                     div.between {
                         label.check {
-                            input type="checkbox" name={"tool." (tool.name)} value=(tool.fingerprint) checked[findings.is_empty()] id={"tool" (index)};
+                            input type="checkbox" name={"tool." (tool.name)} value=(tool.fingerprint) checked[tool.findings.is_empty()] id={"tool" (index)};
                             strong { (foreign(&tool.name)) }
                         }
-                        @if tool.approval == ApprovalStatus::Changed { (badge("warn", "Changed")) } @else { (badge("busy", "New")) }
+                        (newness(&tool.approval))
                     }
-                    @if !findings.is_empty() {
-                        ul.warnings { @for finding in findings.iter() { li.bad { (foreign(&finding.reason)) " " q { (foreign(&finding.quote)) } } } }
+                    (facts(tool))
+                } }
+                @for offer in &pending.offers { li.panel.tool {
+                    div.between {
+                        label.check {
+                            input type="checkbox" name={"tool." (offer.key)} value=(offer.fingerprint) checked[offer.findings.is_empty()];
+                            strong { (foreign(&offer.key)) }
+                        }
+                        (newness(&offer.approval))
                     }
-                    (description(tool))
-                    @if !tool.changes.is_empty() { p.quiet { "Changed since your approval: " (foreign(&tool.changes.join(", "))) } }
-                    details { summary { "Full definition" } pre.code tabindex="0" { (foreign(&serde_json::to_string_pretty(&tool.definition).unwrap_or_default())) } }
-                }
-            } }
+                    (findings(&offer.findings))
+                    (definition(&offer.definition))
+                } }
+            }
+            div.actions.sticky { button.primary type="submit" { "Approve selected" } }
+        }
+        (pending.pager(review))
+    }
+}
+
+fn newness(approval: &ApprovalStatus) -> Markup {
+    if *approval == ApprovalStatus::Changed {
+        badge("warn", "Changed")
+    } else {
+        badge("busy", "New")
+    }
+}
+
+/// Renders all that the user should know about a tool before its approval.
+fn facts(tool: &ReviewTool) -> Markup {
+    html! {
+        (findings(&tool.findings))
+        (description(tool))
+        @if !tool.changes.is_empty() { p.quiet { "Changed since your approval: " (foreign(&tool.changes.join(", "))) } }
+        (definition(&tool.definition))
+    }
+}
+
+fn findings(findings: &[Finding]) -> Markup {
+    html! {
+        @if !findings.is_empty() {
+            ul.warnings { @for finding in findings { li.bad { (foreign(&finding.reason)) " " q { (foreign(&finding.quote)) } } } }
         }
     }
+}
+
+fn definition(definition: &Value) -> Markup {
+    html! { details { summary { "Full definition" } pre.code tabindex="0" { (foreign(&serde_json::to_string_pretty(definition).unwrap_or_default())) } } }
 }
 
 fn description(tool: &ReviewTool) -> Markup {
@@ -301,23 +392,6 @@ fn description(tool: &ReviewTool) -> Markup {
         @match before {
             Some(before) => dl.diff { dt { "Description" } dd { del { (foreign(before)) } ins { (foreign(now)) } } },
             None => p.foreign { (foreign(now)) },
-        }
-    }
-}
-
-fn offers(frame: &Frame, review: &Review) -> Markup {
-    let waiting: Vec<_> = review.offers.iter().filter(|offer| offer.approval != ApprovalStatus::Approved).collect();
-    html! {
-        @if !waiting.is_empty() {
-            form.panel method="post" action={"/ui/review/" (encoded(&review.name)) "/tools"} {
-                (token(frame))
-                h2 { "Prompts and resources" }
-                ul.plain { @for offer in waiting {
-                    li { label.check { input type="checkbox" name={"tool." (offer.key)} value=(offer.fingerprint) checked; span { (foreign(&offer.key)) } }
-                        details { summary { "Full definition" } pre.code tabindex="0" { (foreign(&serde_json::to_string_pretty(&offer.definition).unwrap_or_default())) } } }
-                } }
-                button.primary type="submit" { "Approve selected" }
-            }
         }
     }
 }
@@ -377,6 +451,67 @@ mod tests {
         assert!(
             text.contains("Nothing was approved") && text.contains("<del>true</del>") && text.contains("<ins>rm</ins>")
         );
+    }
+
+    fn with_tools(count: usize, inspected: bool) -> Review {
+        let tool = |number: usize| ReviewTool {
+            name: format!("t{number}"),
+            approval: "pending".into(),
+            fingerprint: format!("f{number}"),
+            definition: json!({"description": "x".repeat(3000), "name": format!("t{number}")}),
+            ..ReviewTool::default()
+        };
+        let offer = ReviewOffer {
+            key: "prompt:p".into(),
+            approval: "pending".into(),
+            ..ReviewOffer::default()
+        };
+        Review {
+            needs_approval: inspected,
+            inspected,
+            tools: (0..count).map(tool).collect(),
+            offers: if inspected { Vec::new() } else { vec![offer] },
+            ..review()
+        }
+    }
+
+    /// Returns the names that the form on each page approves, and the pages.
+    fn pages(review: &Review) -> Vec<(Vec<String>, String)> {
+        let (mut pages, mut offset) = (Vec::new(), Some(0));
+        while let Some(here) = offset {
+            let shown = Shown {
+                review: review.clone(),
+                offset: here,
+                ..Shown::default()
+            };
+            let text = details(&Frame::default(), &shown).into_string();
+            let names = text.split("name=\"tool.").skip(1);
+            let names = names.map(|rest| rest.split('"').next().unwrap().to_owned()).collect();
+            let next = text.split("rel=\"next\" href=\"/ui/review/s?offset=").nth(1);
+            offset = next.map(|rest| rest.split('#').next().unwrap().parse().unwrap());
+            pages.push((names, text));
+        }
+        pages
+    }
+
+    #[test]
+    fn every_pending_tool_is_on_one_page_which_approves_only_what_it_shows() {
+        for inspected in [false, true] {
+            let pages = pages(&with_tools(300, inspected));
+            assert!(pages.len() > 10 && pages.iter().all(|(_, text)| text.len() < 65_000), "{}", pages.len());
+            let approved: Vec<&String> = pages.iter().flat_map(|(names, _)| names).collect();
+            let mut expected: Vec<String> = (0..300).map(|number| format!("t{number}")).collect();
+            expected.extend((!inspected).then(|| "prompt:p".to_owned()));
+            assert_eq!(approved, expected.iter().collect::<Vec<_>>());
+            for (names, text) in &pages {
+                let is_shown = |name: &String| text.contains(&format!("<strong>{name}</strong>"));
+                assert!(!names.is_empty() && names.iter().all(is_shown));
+                assert_eq!(text.matches("<summary>Full definition").count(), names.len());
+                assert!(text.contains(" on this page "), "{text}");
+            }
+        }
+        let few = pages(&with_tools(2, false));
+        assert!(few.len() == 1 && !few[0].1.contains(" on this page ") && !few[0].1.contains("rel=\"next\""));
     }
 
     #[test]

@@ -67,9 +67,10 @@ pub(super) fn list(frame: &Frame, servers: &[Server], chosen: &Chosen) -> Markup
         all => format!("{connected} of {all} connected"),
     };
     let found: Vec<&Server> = servers.iter().filter(|server| chosen.matches(server)).collect();
-    let add = html! { a.button href="/ui/find" { "Find" span.hidden { " a server" } } a.button href="/ui/add#import" { "Import" } a.button.primary href="/ui/add" { "Add server" } };
+    let add = html! { a.button href="/ui/find" { "Find a server" } a.button href="/ui/add#import" { "Import" } a.button.primary href="/ui/add" { "Add server" } };
+    let none = html! {};
     let contents = html! {
-        (heading("Servers", &lead, &add))
+        (heading("Servers", &lead, if servers.is_empty() { &none } else { &add }))
         @if servers.is_empty() {
             (empty("No servers yet", "A server gives your AI clients tools: files, issues, a database, a browser. Import the servers that your clients already use, or add one.", &add))
         } @else {
@@ -152,7 +153,7 @@ pub(super) fn details(frame: &Frame, details: &Details) -> Markup {
     let contents = html! {
         p.crumbs { a href="/ui/servers" { "Servers" } }
         (heading(&foreign(&server.name), "", &actions))
-        p.state { (badge(kind, word)) @if server.diagnostic.is_none() { " " (summary(server)) } }
+        p.state { (badge(kind, word)) @if let (None, Some(summary)) = (&server.diagnostic, summary(server)) { " " (message(summary)) } }
         (problem(frame, &base, server))
         section aria-labelledby="tools" {
             h2 #tools { "Tools" @if !details.tools.is_empty() { " (" (details.tools.len()) ")" } }
@@ -160,7 +161,7 @@ pub(super) fn details(frame: &Frame, details: &Details) -> Markup {
         }
         @if !details.calls.is_empty() {
             section aria-labelledby="calls" {
-                div.between { h2 #calls { "Latest calls" } a href={"/ui/activity?server=" (encoded(&server.name))} { "All of this server" } }
+                div.between { h2 #calls { "Latest calls" } a href={"/ui/activity?server=" (encoded(&server.name))} { "All calls of this server" } }
                 div.table { table {
                     thead { tr { th { "Time" } th { "Call" } th { "Client" } th { "Result" } th.right { "Duration" } } }
                     tbody { @for record in &details.calls { (row(record)) } }
@@ -218,14 +219,16 @@ fn fix_step(frame: &Frame, base: &str, found: &Diagnostic, step: &FixStep) -> Ma
                     button type="submit" { (step.label) }
                 }
             }
-            (FixStepKind::Command, _, Some(command)) => { span.step { (step.label) " " code { (foreign(command)) } } }
+            (FixStepKind::Command, _, Some(command)) => { span.step { (step.label) ": " code { (foreign(command)) } } }
             _ => { span.step { (step.label) } }
         }
     }
 }
 
-fn summary(server: &Server) -> Markup {
-    message(server.health.as_ref().map_or("", |health| health.summary.as_str()))
+/// Returns what the summary says besides the state.
+fn summary(server: &Server) -> Option<&str> {
+    let summary = server.health.as_ref()?.summary.as_str();
+    (!summary.starts_with(state_of(server).1)).then_some(summary)
 }
 
 fn tools(frame: &Frame, base: &str, details: &Details) -> Markup {
@@ -287,7 +290,7 @@ fn entry(frame: &Frame, base: &str, details: &Details) -> Markup {
                     label { span { "URL" } input name="url" value=(url) required type="url"; }
                 } @else {
                     label { span { "Program" } input name="command" value=(review.command.as_deref().unwrap_or_default()) required; }
-                    label { span { "Arguments" small { "one per line" } } textarea name="args" rows=(review.args.len().clamp(2, 8)) { (review.args.join("\n")) } }
+                    label { span { "Arguments" small { "one per line" } } textarea.grow name="args" rows=(review.args.len().clamp(2, 8)) { (review.args.join("\n")) } }
                     label { span { "Working directory" } input name="working_dir" value=(review.working_dir.as_deref().unwrap_or_default()); }
                 }
                 button.primary type="submit" { "Save" }
@@ -325,9 +328,9 @@ fn values(frame: &Frame, base: &str, details: &Details) -> Markup {
             input type="hidden" name="set" value=(kind);
             label { span { "Name" } input name="name" required autocomplete="off"; }
             label { span { "Value" } input name="value" autocomplete="off"; }
-            button type="submit" { "Set" }
+            button type="submit" { "Add or replace" }
         }
-        p.quiet { "Refer to a secret in the keychain with " code { "${keyring:NAME}" } ", so that the configuration file does not hold it." }
+        p.quiet { "Do not write passwords and keys here: store one with " code { "mcpproxy secrets set NAME" } ", and enter " code { "${keyring:NAME}" } " as the value." }
     }
 }
 

@@ -1,21 +1,35 @@
-//! The page *Settings*: every key of the configuration with a single value, generated from the configuration's schema.
+//! The page *Settings*: every key of the configuration, generated from the configuration's schema.
 
 use maud::{Markup, html};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::server::page::form::Fields;
 use crate::server::page::layout::{Frame, foreign, heading, message, page, token};
-use crate::server::page::settings_undo::{self, SettingsChange};
+use crate::server::page::settings_undo::{self, Change, SettingsChange};
 
-/// Keys with a separate page, and keys that must not be changed in a browser.
-const ELSEWHERE: [&str; 6] = [
-    "mcpServers",
-    "profiles",
-    "telemetry",
-    "api_key",
-    "activity_bodies",
-    "sensitive_data",
+/// Keys that are not changed on this page.
+const ELSEWHERE: [(&str, Elsewhere); 10] = [
+    ("mcpServers", Elsewhere::Page("/ui/servers", "Servers")),
+    ("profiles", Elsewhere::Page("/ui/profiles", "Profiles")),
+    ("activity_bodies", Elsewhere::Page("/ui/privacy", "Privacy")),
+    ("sensitive_data", Elsewhere::Page("/ui/privacy", "Privacy")),
+    ("telemetry.enabled", Elsewhere::Page("/ui/privacy", "Privacy")),
+    ("api_key", Elsewhere::Never("Only in the file: the browser never gets it.")),
+    ("telemetry.anonymous_id", Elsewhere::Never(BY_MCPPROXY)),
+    ("telemetry.anonymous_id_created_at", Elsewhere::Never(BY_MCPPROXY)),
+    ("telemetry.last_reported_version", Elsewhere::Never(BY_MCPPROXY)),
+    ("telemetry.notice_shown", Elsewhere::Never(BY_MCPPROXY)),
 ];
+const BY_MCPPROXY: &str = "Set by MCPProxy.";
+
+/// Where a key is changed that is not changed on this page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Elsewhere {
+    /// On the page with this path and name.
+    Page(&'static str, &'static str),
+    /// Not in the browser, for this reason.
+    Never(&'static str),
+}
 
 /// Maximum number of changes that can be undone on the page.
 pub(super) const MOST_CHANGES: usize = 8;
@@ -31,6 +45,8 @@ pub(super) struct Setting {
     pub value: Value,
     /// The default value.
     pub default: Value,
+    /// The user's input, if it was not saved.
+    pub entered: Option<String>,
 }
 
 /// The type of a setting's value.
@@ -42,24 +58,25 @@ pub(super) enum Kind {
     /// One word per line.
     List,
     Choice(Vec<String>),
+    /// Any other array or object as JSON, with an example.
+    Json(String),
+    Elsewhere(Elsewhere),
 }
 
 /// Returns the settings of a schema, with their values.
 pub(super) fn settings(schema: &Value, config: &Value) -> Vec<Setting> {
     let mut found = Vec::new();
     for (name, property) in properties(schema) {
-        if ELSEWHERE.contains(&name.as_str()) {
-            continue;
-        }
         let resolved = resolve(schema, property);
         let value = config.get(name).cloned().unwrap_or_default();
-        if let Some(setting) = setting(name, property, resolved, &value) {
-            found.push(setting);
+        let is_group = kind(name, resolved).is_none() && properties(resolved).next().is_some();
+        if !is_group {
+            found.push(setting(schema, name, property, &value));
             continue;
         }
         for (inner, property) in properties(resolved) {
             let value = value.get(inner).cloned().unwrap_or_default();
-            found.extend(setting(&format!("{name}.{inner}"), property, resolve(schema, property), &value));
+            found.push(setting(schema, &format!("{name}.{inner}"), property, &value));
         }
     }
     found
@@ -76,19 +93,35 @@ fn resolve<'a>(schema: &'a Value, property: &'a Value) -> &'a Value {
     reference.and_then(|reference| schema.pointer(reference.strip_prefix('#')?)).unwrap_or(property)
 }
 
-fn setting(name: &str, property: &Value, resolved: &Value, value: &Value) -> Option<Setting> {
-    let kind = kind(resolved)?;
+fn setting(schema: &Value, name: &str, property: &Value, value: &Value) -> Setting {
+    let resolved = resolve(schema, property);
     let text = |of: &Value| of.get("description").and_then(Value::as_str).map(str::to_owned);
-    Some(Setting {
+    Setting {
         name: name.to_owned(),
         description: text(property).or_else(|| text(resolved)).unwrap_or_default(),
-        kind,
+        kind: kind(name, resolved).unwrap_or_else(|| Kind::Json(example(schema, resolved))),
         value: value.clone(),
         default: property.get("default").cloned().unwrap_or_default(),
-    })
+        entered: None,
+    }
 }
 
-fn kind(property: &Value) -> Option<Kind> {
+/// Returns an example of an array or object.
+fn example(schema: &Value, property: &Value) -> String {
+    let fields = property.get("items").map(|items| properties(resolve(schema, items)));
+    let fields: Vec<String> = fields.into_iter().flatten().map(|(name, _)| format!("\"{name}\": …")).collect();
+    if fields.is_empty() {
+        "{\"NAME\": \"value\"}".to_owned()
+    } else {
+        format!("[{{{}}}]", fields.join(", "))
+    }
+}
+
+/// Returns the type of a value that a form can show in one field; `None` for other arrays and objects.
+fn kind(name: &str, property: &Value) -> Option<Kind> {
+    if let Some((_, place)) = ELSEWHERE.iter().find(|(known, _)| *known == name) {
+        return Some(Kind::Elsewhere(*place));
+    }
     let words = |list: &Value| -> Vec<String> {
         list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     };
@@ -119,12 +152,13 @@ fn kind(property: &Value) -> Option<Kind> {
 
 impl Setting {
     /// Returns the value in the form's format.
-    fn shown(&self) -> String {
-        match &self.value {
-            Value::Null => String::new(),
-            Value::String(text) => text.clone(),
-            Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n"),
-            other => other.to_string(),
+    fn stored(&self) -> String {
+        match (&self.value, &self.kind) {
+            (Value::Null, _) => String::new(),
+            (value, Kind::Json(_)) => serde_json::to_string_pretty(value).unwrap_or_default(),
+            (Value::String(text), _) => text.clone(),
+            (Value::Array(items), _) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n"),
+            (other, _) => other.to_string(),
         }
     }
 
@@ -140,35 +174,31 @@ impl Setting {
             }
             Kind::Text | Kind::Choice(_) => Ok(Value::String(text.to_owned())),
             Kind::List => Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()),
+            Kind::Json(_) => {
+                serde_json::from_str(text).map_err(|error| format!("`{}` is not valid JSON: {error}", self.name))
+            }
+            Kind::Elsewhere(_) => Err(format!("`{}` cannot be changed on this page", self.name)),
         }
     }
 }
 
-/// Returns the part of the configuration that a form changes.
+/// Returns the changes that a form contains.
 ///
 /// # Errors
 /// A message about the first invalid value.
-pub(super) fn changes(settings: &[Setting], fields: &Fields) -> Result<Map<String, Value>, String> {
-    let mut part = Map::new();
+pub(super) fn changes(settings: &[Setting], fields: &Fields) -> Result<Vec<Change>, String> {
+    let mut changes = Vec::new();
     for setting in settings.iter().filter(|setting| fields.has(&setting.name)) {
         let text = fields.text(&setting.name).replace("\r\n", "\n");
-        if text == setting.shown().trim() {
+        if text == setting.stored().trim() {
             continue;
         }
         let value = setting.parse(&text)?;
-        match setting.name.split_once('.') {
-            None => {
-                part.insert(setting.name.clone(), value);
-            }
-            Some((group, key)) => {
-                let group = part.entry(group).or_insert_with(|| Value::Object(Map::new()));
-                if let Value::Object(group) = group {
-                    group.insert(key.to_owned(), value);
-                }
-            }
+        if value != setting.value {
+            changes.push((setting.name.split('.').map(str::to_owned).collect(), value));
         }
     }
-    Ok(part)
+    Ok(changes)
 }
 
 /// The page's data.
@@ -195,8 +225,8 @@ pub(super) fn view(frame: &Frame, shown: &Settings<'_>) -> Markup {
     let contents = html! {
         @let more = html! { a.button href="/ui/profiles" { "Profiles" } a.button href="/ui/secrets" { "Secrets" } };
         (heading("Settings", "Changes apply at once, unless a setting says that it needs a restart.", &more))
-        @if let Some(error) = error { div.notice.bad role="alert" { (error) } }
-        p.quiet { "They are stored in " code { (foreign(path)) } ", which you can also edit with any editor." }
+        @if let Some(error) = error { div.notice.bad role="alert" { (message(error)) } }
+        p.quiet { "They are stored in " code { (foreign(path)) } ", which you can also edit with any editor. Empty a field to use the default." }
         form.search role="search" { label { span.hidden { "Find a setting" } input type="search" placeholder="Find a setting" data-filter=".setting" data-shortcut="/"; } }
         (settings_undo::view(frame, changes, config))
         form method="post" action="/ui/settings" {
@@ -208,8 +238,13 @@ pub(super) fn view(frame: &Frame, shown: &Settings<'_>) -> Markup {
     page(frame, "/ui/settings", "Settings", &contents)
 }
 
+/// Renders a name that may be broken into lines at its parts.
+fn breakable(name: &str) -> Markup {
+    html! { @for part in name.split_inclusive(['_', '.']) { (part) wbr; } }
+}
+
 fn row(setting: &Setting) -> Markup {
-    let shown = setting.shown();
+    let shown = setting.entered.clone().unwrap_or_else(|| setting.stored());
     let usual = match &setting.default {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
@@ -217,8 +252,12 @@ fn row(setting: &Setting) -> Markup {
     };
     html! {
         div.setting {
-            label for=(setting.name) { code { (setting.name) } small { (message(&setting.description)) } }
+            @let about = html! { code { (breakable(&setting.name)) } small { (message(&setting.description)) @if matches!(setting.kind, Kind::Json(_)) { " As JSON." } } };
+            @if matches!(setting.kind, Kind::Elsewhere(_)) { div { (about) } } @else { label for=(setting.name) { (about) } }
             @match &setting.kind {
+                Kind::Elsewhere(Elsewhere::Page(path, name)) => p { "Change it in " a href=(path) { (name) } },
+                Kind::Elsewhere(Elsewhere::Never(reason)) => p.quiet { (reason) },
+                Kind::Json(example) => textarea.code.grow id=(setting.name) name=(setting.name) rows=(shown.lines().count().clamp(3, 16)) placeholder=(example) spellcheck="false" { (shown) },
                 Kind::Switch => select id=(setting.name) name=(setting.name) {
                     option value="" selected[shown.is_empty()] { "Default" @if !usual.is_empty() { " (" (if usual == "true" { "on" } else { "off" }) ")" } }
                     option value="true" selected[shown == "true"] { "On" }
@@ -240,6 +279,7 @@ fn row(setting: &Setting) -> Markup {
 mod tests {
     use super::*;
     use crate::config::schema::schema;
+    use crate::server::page::settings_undo::changed;
 
     #[test]
     fn the_schema_gives_settings_of_every_kind() {
@@ -252,16 +292,62 @@ mod tests {
         assert_eq!(kind("enable_socket"), Some(Kind::Switch));
         assert_eq!(kind("trusted_hosts"), Some(Kind::List));
         assert_eq!(kind("tls.enabled"), Some(Kind::Switch));
-        assert_eq!((kind("api_key"), kind("mcpServers")), (None, None));
+        assert!(matches!(kind("update_check.channel"), Some(Kind::Choice(_))));
+        let Some(Kind::Json(example)) = kind("registries") else {
+            panic!("{:?}", kind("registries"))
+        };
+        assert!(example.starts_with("[{") && example.contains("\"servers_url\""), "{example}");
+        assert!(matches!(kind("environment.custom_vars"), Some(Kind::Json(_))));
+        assert_eq!(kind("profiles"), Some(Kind::Elsewhere(Elsewhere::Page("/ui/profiles", "Profiles"))));
+    }
+
+    #[test]
+    fn every_key_of_the_schema_is_on_the_page_and_every_exception_is_a_key() {
+        let schema = schema();
+        let found = settings(&schema, &json!({"api_key": "hidden-key"}));
+        for (name, _) in properties(&schema) {
+            let is_here = |one: &Setting| one.name.split('.').next() == Some(name.as_str());
+            assert!(found.iter().any(is_here), "{name}");
+        }
+        for (name, _) in ELSEWHERE {
+            assert!(found.iter().any(|setting| setting.name == name), "{name}");
+        }
+        let shown = Settings {
+            settings: &found,
+            path: "",
+            config: &Value::Null,
+            changes: &[],
+            error: None,
+        };
+        let text = view(&Frame::default(), &shown).into_string();
+        assert!(!text.contains("hidden-key") && text.contains("href=\"/ui/profiles\">Profiles"), "{text}");
+    }
+
+    fn saved(config: &Value, form: &str) -> Result<Value, String> {
+        let changes = changes(&settings(&schema(), config), &Fields::parse(form))?;
+        Ok(Value::Object(changed(config, changes)))
     }
 
     #[test]
     fn only_what_was_changed_is_written() {
-        let config = json!({"listen": "127.0.0.1:1", "tools_limit": 5});
-        let settings = settings(&schema(), &config);
-        let fields = Fields::parse("listen=127.0.0.1%3A1&tools_limit=&tls.enabled=true&trusted_hosts=a%0D%0Ab");
-        let expected = json!({"tools_limit": null, "tls": {"enabled": true}, "trusted_hosts": ["a", "b"]});
-        assert_eq!(Value::Object(changes(&settings, &fields).unwrap()), expected);
-        assert!(changes(&settings, &Fields::parse("tools_limit=x")).unwrap_err().contains("number"));
+        let config = json!({"listen": "127.0.0.1:1", "tools_limit": 5, "tls": {"certs_dir": "/c", "mine": 1}});
+        let form = "listen=127.0.0.1%3A1&tools_limit=&tls.enabled=true&tls.certs_dir=&trusted_hosts=a%0D%0Ab";
+        let expected = json!({"tools_limit": null, "tls": {"enabled": true, "mine": 1}, "trusted_hosts": ["a", "b"]});
+        assert_eq!(saved(&config, form).unwrap(), expected);
+        assert!(saved(&config, "tools_limit=x").unwrap_err().contains("number"));
+        assert!(saved(&config, "profiles=x").unwrap_err().contains("`profiles` cannot be changed"));
+    }
+
+    #[test]
+    fn an_object_or_array_is_edited_as_json() {
+        let config = json!({"environment": {"custom_vars": {"A": "1", "TOKEN": "•••• (9 chars)"}}});
+        let form = "environment.custom_vars=%7B%22TOKEN%22%3A%22•••• (9 chars)%22%2C%22B%22%3A%222%22%7D";
+        let expected = json!({"environment": {"custom_vars": {"TOKEN": "•••• (9 chars)", "B": "2"}}});
+        assert_eq!(saved(&config, form).unwrap(), expected);
+        let same = "environment.custom_vars=%7B%22A%22:%221%22, %22TOKEN%22:%22•••• (9 chars)%22%7D";
+        assert_eq!(saved(&config, same).unwrap(), json!({}), "only the spaces differ");
+        assert_eq!(saved(&config, "environment.custom_vars=").unwrap(), json!({"environment": {}}));
+        let error = saved(&config, "registries=%5B%7B").unwrap_err();
+        assert!(error.contains("`registries` is not valid JSON") && error.contains("line 1"), "{error}");
     }
 }

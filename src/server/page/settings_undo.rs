@@ -1,4 +1,4 @@
-//! The latest changes of settings, and how to undo one of them.
+//! Changes of settings, the latest ones on the page, and how to undo one of them.
 
 use maud::{Markup, html};
 use serde_json::{Map, Value};
@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 use crate::config::document::MASK;
 use crate::contract::api::ActivityRecord;
 use crate::server::page::layout::{Frame, foreign, time, token};
+
+/// A new value of the key at a path; `null` for the default.
+pub(super) type Change = (Vec<String>, Value);
 
 /// A change of settings that the activity log recorded.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -51,12 +54,12 @@ impl SettingsChange {
         })
     }
 
-    /// Returns the part of the configuration that undoes the change. `current` is the configuration without secrets.
+    /// Returns the changes that undo the change. `current` is the configuration without secrets.
     ///
     /// # Errors
     /// [`UndoError`]
-    pub(super) fn undo(&self, current: &Value) -> Result<Map<String, Value>, UndoError> {
-        let mut part = Map::new();
+    pub(super) fn undo(&self, current: &Value) -> Result<Vec<Change>, UndoError> {
+        let mut changes = Vec::new();
         for key in &self.keys {
             let name = key.path.join(".");
             if is_secret(&key.before) || is_secret(&key.after) {
@@ -66,9 +69,9 @@ impl SettingsChange {
             if now != key.after {
                 return Err(UndoError::ChangedAgain(name));
             }
-            put(&mut part, &key.path, key.before.clone());
+            changes.push((key.path.clone(), key.before.clone()));
         }
-        Ok(part)
+        Ok(changes)
     }
 }
 
@@ -98,17 +101,32 @@ fn is_secret(value: &Value) -> bool {
     value.to_string().contains(MASK)
 }
 
-fn put(part: &mut Map<String, Value>, path: &[String], value: Value) {
-    match path {
-        [] => {}
-        [key] => {
-            part.insert(key.clone(), value);
+/// Returns the top-level settings that the changes concern, with their new values. `config` is the configuration without
+/// secrets; REST restores masked values.
+pub(super) fn changed(config: &Value, changes: Vec<Change>) -> Map<String, Value> {
+    let mut settings = Map::new();
+    for (path, value) in changes {
+        if let [key, inner @ ..] = path.as_slice() {
+            let stored = || config.get(key).cloned().unwrap_or_default();
+            put(settings.entry(key).or_insert_with(stored), inner, value);
         }
-        [group, rest @ ..] => {
-            let group = part.entry(group).or_insert_with(|| Value::Object(Map::new()));
-            if let Value::Object(group) = group {
-                put(group, rest, value);
-            }
+    }
+    settings
+}
+
+fn put(into: &mut Value, path: &[String], value: Value) {
+    let [key, inner @ ..] = path else {
+        *into = value;
+        return;
+    };
+    if !into.is_object() {
+        *into = Value::Object(Map::new());
+    }
+    if let Some(fields) = into.as_object_mut() {
+        if inner.is_empty() && value.is_null() {
+            fields.shift_remove(key);
+        } else {
+            put(fields.entry(key).or_insert(Value::Null), inner, value);
         }
     }
 }
@@ -190,9 +208,17 @@ mod tests {
             "trusted_hosts": {"before": ["a"], "after": null},
         }));
         let current = json!({"tools_limit": 7, "tls": {"enabled": false, "key": "••• k"}, "other": 1});
-        let expected = json!({"tools_limit": null, "tls": {"enabled": true}, "trusted_hosts": ["a"]});
-        assert_eq!(Value::Object(change.undo(&current).unwrap()), expected);
+        let expected = json!({"tools_limit": null, "tls": {"enabled": true, "key": "••• k"}, "trusted_hosts": ["a"]});
+        assert_eq!(Value::Object(changed(&current, change.undo(&current).unwrap())), expected);
         assert!(view(&Frame::default(), &[change], &current).into_string().contains("Undo"));
+    }
+
+    #[test]
+    fn an_added_variable_is_removed_again() {
+        let change = change(json!({"environment": {"before": null, "after": {"custom_vars": {"A": "1"}}}}));
+        let current = json!({"environment": {"custom_vars": {"A": "1", "B": "2"}}});
+        let expected = json!({"environment": {"custom_vars": {"B": "2"}}});
+        assert_eq!(Value::Object(changed(&current, change.undo(&current).unwrap())), expected);
     }
 
     #[test]

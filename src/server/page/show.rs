@@ -6,6 +6,7 @@ use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use futures_util::future::join_all;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -17,6 +18,7 @@ use crate::contract::api::{
 };
 use crate::contract::platform::Platform;
 use crate::contract::review::Review;
+use crate::contract::words::AccessState;
 use crate::server::page::access::Visitor;
 use crate::server::page::activity::{Activity, Chosen};
 use crate::server::page::add::Entered;
@@ -48,36 +50,45 @@ pub(super) struct ConfigAnswer {
 }
 
 pub(super) async fn show_home(State(pages): Core, Extension(visitor): Who) -> Response {
-    let recent: ActivityList =
-        pages.api.get("/api/v1/activity?type=tool_call&exclude_payloads=true&limit=6").await.unwrap_or_default();
-    let calls: ActivitySummary = pages.api.get("/api/v1/activity/summary").await.unwrap_or_default();
-    let sessions: SessionList = pages.api.get("/api/v1/sessions?status=active&limit=100").await.unwrap_or_default();
+    // Each request waits for the disk.
+    let (recent, calls, sessions, clients, usage, tokens, frame) = tokio::join!(
+        pages.api.get::<ActivityList>("/api/v1/activity?type=tool_call&exclude_payloads=true&limit=6"),
+        pages.api.get::<ActivitySummary>("/api/v1/activity/summary"),
+        pages.api.get::<SessionList>("/api/v1/sessions?status=active&limit=100"),
+        async {
+            // On macOS, reading other programs' files could make the system ask the user for permission.
+            match Platform::HOST {
+                Platform::MacOs => pages.api.get("/api/v1/connect").await.unwrap_or_default(),
+                _ => ai_clients(&pages).await,
+            }
+        },
+        pages.api.get("/api/v1/activity/usage?window=24h&top=0"),
+        pages.api.get("/api/v1/stats/tokens"),
+        pages.frame(&visitor),
+    );
     let shown = Home {
         servers: pages.servers(),
         notice: pages.app.config.notice(),
-        // On macOS, reading other programs' files could make the system ask the user for permission.
-        clients: match Platform::HOST {
-            Platform::MacOs => pages.api.get("/api/v1/connect").await.unwrap_or_default(),
-            _ => ai_clients(&pages).await,
-        },
-        usage: pages.api.get("/api/v1/activity/usage?window=24h&top=0").await.unwrap_or_default(),
-        sessions: sessions.sessions,
-        tokens: pages.api.get("/api/v1/stats/tokens").await.unwrap_or_default(),
-        has_called: calls.success_count > 0,
-        recent: recent.activities,
+        clients,
+        usage: usage.unwrap_or_default(),
+        sessions: sessions.unwrap_or_default().sessions,
+        tokens: tokens.unwrap_or_default(),
+        has_called: calls.unwrap_or_default().success_count > 0,
+        recent: recent.unwrap_or_default().activities,
     };
-    home::view(&pages.frame(&visitor).await, &shown).into_response()
+    home::view(&frame, &shown).into_response()
 }
 
-/// Returns the AI clients with their state; the list alone does not read their files.
+/// Returns the AI clients with their state. The list reads only the files that need no permission of the system.
 async fn ai_clients(pages: &Pages) -> Vec<AiClient> {
-    let mut clients: Vec<AiClient> = pages.api.get("/api/v1/connect").await.unwrap_or_default();
-    for client in clients.iter_mut().filter(|client| client.exists) {
-        if let Ok(read) = pages.api.get::<AiClient>(&format!("/api/v1/connect/{}", encoded(&client.id))).await {
-            *client = read;
+    let clients: Vec<AiClient> = pages.api.get("/api/v1/connect").await.unwrap_or_default();
+    let read = clients.into_iter().map(|client| async move {
+        if !client.exists || client.access_state != AccessState::NotChecked {
+            return client;
         }
-    }
-    clients
+        pages.api.get(&format!("/api/v1/connect/{}", encoded(&client.id))).await.unwrap_or(client)
+    });
+    join_all(read).await
 }
 
 pub(super) async fn show_servers(State(pages): Core, Extension(visitor): Who, request: Request) -> Response {
@@ -122,13 +133,20 @@ pub(super) async fn show_reviews(State(pages): Core, Extension(visitor): Who, re
     review::list(&pages.frame(&visitor).await, &listed, offset).into_response()
 }
 
-pub(super) async fn show_review(State(pages): Core, Extension(visitor): Who, Path(name): Path<String>) -> Response {
+pub(super) async fn show_review(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Path(name): Path<String>,
+    request: Request,
+) -> Response {
+    let query = Fields::parse(request.uri().query().unwrap_or_default());
     let segment = encoded(&name);
     let review: Result<Review, ApiError> = pages.api.get(&format!("/api/v1/servers/{segment}/review")).await;
     match review {
         Ok(review) => {
             let shown = Shown {
                 review,
+                offset: query.text("offset").parse().unwrap_or_default(),
                 ..Shown::default()
             };
             review::details(&pages.frame(&visitor).await, &shown).into_response()
@@ -246,10 +264,16 @@ pub(super) async fn show_settings(State(pages): Core, Extension(visitor): Who) -
     settings_page(&pages, &visitor, None).await
 }
 
-/// Renders the settings, with an error if there was one.
-pub(super) async fn settings_page(pages: &Pages, visitor: &Visitor, error: Option<&str>) -> Response {
+/// Renders the settings; if they could not be saved, with the reason and the user's input.
+pub(super) async fn settings_page(pages: &Pages, visitor: &Visitor, failed: Option<(&str, &Fields)>) -> Response {
     let answer: ConfigAnswer = pages.api.get("/api/v1/config").await.unwrap_or_default();
-    let found = settings::settings(&schema(), &answer.config);
+    let mut found = settings::settings(&schema(), &answer.config);
+    if let Some((_, fields)) = failed {
+        for setting in found.iter_mut().filter(|setting| fields.has(&setting.name)) {
+            setting.entered = Some(fields.text(&setting.name).to_owned());
+        }
+    }
+    let error = failed.map(|(error, _)| error);
     let status = if error.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
     let changes = "/api/v1/activity?type=config_change&limit=100";
     let changes: ActivityList = pages.api.get(changes).await.unwrap_or_default();
@@ -311,7 +335,8 @@ pub(super) async fn show_privacy(State(pages): Core, Extension(visitor): Who, re
 pub(super) async fn show_health(State(pages): Core, Extension(visitor): Who) -> Response {
     let found = diagnostics::found(&pages.app).await;
     let directory = pages.app.root.path().display().to_string();
-    health::view(&pages.frame_with(&visitor, &found), &found, &pages.app.status(), &directory).into_response()
+    health::view(&pages.frame_with(&visitor, &found), &found, &pages.servers(), &pages.app.status(), &directory)
+        .into_response()
 }
 
 pub(super) async fn unknown(State(pages): Core, Extension(visitor): Who) -> Response {

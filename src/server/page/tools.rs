@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::contract::api::{FoundTool, FoundTools, RankExplanation, SearchCounts, ServerTool};
 use crate::server::page::form::Fields;
 use crate::server::page::layout::{
-    Frame, SUMMARY, badge, empty, encoded, foreign, heading, number, page, pager, start_of, token,
+    Frame, SUMMARY, badge, empty, encoded, foreign, heading, message, number, page, pager, start_of, token,
 };
 use crate::server::page::servers::tool_state;
 use crate::server::rest::views;
@@ -58,7 +58,7 @@ pub(super) fn list(frame: &Frame, tools: &Tools) -> Markup {
         @if !tools.server.is_empty() { p.crumbs { a href="/ui/tools" { "Tools" } " / " a href={"/ui/servers/" (encoded(&tools.server))} { (foreign(&tools.server)) } } }
         (heading("Tools", &lead, &html! {}))
         form.search method="get" action="/ui/tools" role="search" {
-            label { span.hidden { "Search tools" } input type="search" name="q" value=(tools.query) placeholder="What do you want to do? For example: list open issues" data-shortcut="/"; }
+            label { span.hidden { "Search tools" } input type="search" name="q" value=(tools.query) placeholder="For example: list open issues" data-shortcut="/"; }
             button type="submit" { "Search" }
         }
         @match &tools.found {
@@ -72,7 +72,7 @@ pub(super) fn list(frame: &Frame, tools: &Tools) -> Markup {
 
 fn results(found: &FoundTools) -> Markup {
     html! {
-        p.quiet { "These are the tools that an AI client gets for this search, in this order." }
+        p.quiet { "An AI client gets these tools for this search, best first. Each word that matches adds to a tool’s score." }
         @if found.results.is_empty() { (empty("No tool matches", "Try other words, or check in Servers whether the server is connected and its tools are approved.", &html! {})) }
         ol.stack { @for one in &found.results { (result(one)) } }
     }
@@ -98,10 +98,10 @@ fn reasons(why: &RankExplanation) -> Markup {
         p.why { @for word in &why.words {
             span.chip {
                 strong { (foreign(&word.word)) }
-                @if word.matches.is_empty() { " no match" } @else { " +" (format!("{:.2}", word.adds)) " " (foreign(&word.matches)) }
+                @if word.matches.is_empty() { " no match" } @else { " +" (format!("{:.2}", word.adds)) " " (message(&word.matches)) }
             }
         } }
-        p.quiet { (percent(why.share_of_name)) " of the tool’s name is in the search, " (percent(why.share_of_query)) " of the search matches." }
+        p.quiet { "The search contains " (percent(why.share_of_name)) " of the words in the tool’s name, and the tool " (percent(why.share_of_query)) " of the words in the search." }
     }
 }
 
@@ -160,7 +160,7 @@ pub(super) fn details(frame: &Frame, trial: &Trial) -> Markup {
     let contents = html! {
         p.crumbs { a href="/ui/tools" { "Tools" } " / " a href={"/ui/servers/" (encoded(&tool.server_name))} { (foreign(&tool.server_name)) } }
         (heading(&foreign(&tool.name), "", &html! {}))
-        p.state { (badge(kind, word)) @if !trial.call_with.is_empty() { " Called with " code { (trial.call_with) } } }
+        p.state { (badge(kind, word)) @if !trial.call_with.is_empty() { " AI clients call it with " code { (trial.call_with) } } }
         p.foreign { (foreign(&tool.description)) }
         section.panel aria-labelledby="try" {
             h2 #try { "Try it" }
@@ -340,9 +340,9 @@ mod tests {
         let text = list(&Frame::default(), &tools).into_string();
         for said in [
             "+2.50 ",
-            "synonym `delet`",
+            "synonym <code>delet</code>",
             "no match",
-            "50 % of the tool’s name is in the search, 75 % of the search matches.",
+            "The search contains 50 % of the words in the tool’s name, and the tool 75 % of the words in the search.",
             "started: 9; 7 led to a call (4 to the best tool, 6 to one of the best five)",
         ] {
             assert!(text.contains(said), "{said}: {text}");

@@ -39,6 +39,7 @@ const ACTIVITY_FILTERS: &[&str] = &[
     "q",
     "before",
     "exclude_payloads",
+    "exclude_total",
     "limit",
     "offset",
     "format",

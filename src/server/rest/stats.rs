@@ -14,8 +14,11 @@ use crate::server::state::App;
 /// `GET /api/v1/stats/tokens`
 pub(super) async fn token_stats(State(app): State<Arc<App>>) -> Response {
     let servers = app.upstreams.snapshots();
-    let sizes = servers.iter().map(|server| (server.config.name.clone(), tokens(server.tools()) as u64));
-    ok(stats(sizes.collect(), &app.proxy.search_counts()))
+    // The sizes of thousands of tools take too long for this thread.
+    let sizes = tokio::task::spawn_blocking(move || {
+        servers.iter().map(|server| (server.config.name.clone(), tokens(server.tools()) as u64)).collect()
+    });
+    ok(stats(sizes.await.unwrap_or_default(), &app.proxy.search_counts()))
 }
 
 fn stats(sizes: BTreeMap<String, u64>, searches: &SearchCounts) -> TokenStats {
