@@ -15,6 +15,7 @@ use crate::cli::error::CliError;
 use crate::cli::output::{print, rows, state};
 use crate::client::go_core::call_result;
 use crate::client::path_segment;
+use crate::contract::exact_numbers::hold;
 use crate::contract::api::{AllTools, FoundTool, FoundTools, ServerAction, ServerTool, ServerTools};
 use crate::contract::exit_code::ExitCode;
 
@@ -138,7 +139,7 @@ pub async fn call(context: &Context, link: &CoreLink, command: CallCommand) -> R
         eprintln!("Calling {}…", arguments.get("name").and_then(Value::as_str).unwrap_or_default());
     }
     let body = json!({"tool_name": intent.tool(), "arguments": arguments});
-    let result = call_result(client.post("/api/v1/tools/call", Some(&body)).await?);
+    let result = call_result(client.post_exact("/api/v1/tools/call", &body).await?);
     print(context.format, &result, texts)?;
     let failed = result.get("isError").and_then(Value::as_bool) == Some(true);
     Ok(if failed { ExitCode::General } else { ExitCode::Clean })
@@ -151,7 +152,7 @@ fn arguments(options: CallArguments) -> Result<Map<String, Value>, CliError> {
         let read = std::io::stdin().lock().read_to_string(&mut text);
         read.map_err(|error| CliError::new("INVALID_INPUT", format!("could not read standard input: {error}")))?;
     }
-    let args: Map<String, Value> = serde_json::from_str(&text)
+    let args: Map<String, Value> = serde_json::from_str(&hold(&text))
         .map_err(|error| CliError::new("INVALID_INPUT", format!("-j is not a valid JSON object: {error}")))?;
     let mut arguments = Map::from_iter([
         ("name".to_owned(), json!(options.tool)),

@@ -8,6 +8,7 @@ use crate::activity::Change;
 use crate::config::ServerConfig;
 use crate::config::document::Document;
 use crate::contract::activity_kind::{CONFIG_CHANGE, QUARANTINE_CHANGE};
+use crate::contract::exact_numbers::released;
 
 /// Settings whose changes are recorded without their values.
 const WITHOUT_VALUES: [&str; 1] = ["mcpServers"];
@@ -101,7 +102,7 @@ pub(super) fn settings_change(before: &Document, after: &Document, by: &str) -> 
 
 /// Returns the settings of a document that are recorded, with masked secrets.
 fn recorded(document: &Document) -> Map<String, Value> {
-    let Value::Object(mut settings) = document.masked() else { return Map::new() };
+    let Value::Object(mut settings) = released(&document.masked()) else { return Map::new() };
     if let Some(Value::Object(telemetry)) = settings.get_mut("telemetry") {
         telemetry.retain(|key, _| !INTERNAL.contains(&key.as_str()));
         if telemetry.is_empty() {

@@ -39,10 +39,15 @@ impl ToolAnswer {
 
     /// Returns the result as JSON; `None` if the server asks a question first.
     pub fn to_json(&self) -> Option<Value> {
+        self.to_exact_json().as_ref().map(released)
+    }
+
+    /// Returns the result as JSON with numbers that are held ([`exact_numbers`](crate::contract::exact_numbers)).
+    pub fn to_exact_json(&self) -> Option<Value> {
         match self {
             ToolAnswer::Response(CallToolResponse::Complete(result)) => serde_json::to_value(result).ok(),
             ToolAnswer::Response(_) => None,
-            ToolAnswer::Raw(result) => Some(released(result)),
+            ToolAnswer::Raw(result) => Some(result.clone()),
         }
     }
 }

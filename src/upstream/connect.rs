@@ -27,6 +27,7 @@ use crate::upstream::snapshot::Attempt;
 use crate::upstream::start_error;
 use crate::upstream::stderr_tail::StderrTail;
 use crate::upstream::transport::stdio::{self, StdioFastPath};
+use crate::upstream::transport::stray_output::{DEFAULT_LIMIT, StrayOutput};
 use crate::upstream::transport::{http, http_error, legacy_sse};
 use crate::upstream::waiting::ServerStep;
 
@@ -165,7 +166,8 @@ async fn start(
     let attempt = Attempt::new(limit, process.stderr().clone());
     handles.state.send_modify(|state| state.attempt = Some(attempt));
     let in_flight = SharedInFlight::default();
-    let (fast_path, transport) = stdio::open(&config.name, stdout, stdin, in_flight.clone());
+    let stray = StrayOutput::new(config.stray_output_timeout.unwrap_or(DEFAULT_LIMIT));
+    let (fast_path, transport) = stdio::open(&config.name, stdout, stdin, in_flight.clone(), stray);
     let transport = RoutingTransport::new(transport, &config.name, in_flight, handles.broadcasts.clone());
     let attempt = async {
         let service = client.serve_with_lifecycle(transport, lifecycle.mode()).await.map_err(|error| {

@@ -20,7 +20,7 @@ use crate::contract::review::{ApproveServer, ApproveTools, ReviewChange, ReviewC
 use crate::control::servers::{ApproveServerError, Origin};
 use crate::os::{browser, files};
 use crate::server::rest::response::{failed, ok, status};
-use crate::server::rest::views;
+use crate::server::rest::{exact_json, views};
 use crate::server::state::App;
 use crate::upstream::error::{ApproveError, SignInError};
 
@@ -36,9 +36,9 @@ pub async fn list(State(app): State<Arc<App>>) -> Response {
 pub async fn add(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    body: Result<Json<Value>, JsonRejection>,
+    body: exact_json::Body,
 ) -> Response {
-    let Ok(Json(Value::Object(entry))) = body else {
+    let Some(Value::Object(entry)) = exact_json::read(body) else {
         return failed(FailureKind::Invalid, "expected a JSON object: an entry of `mcpServers`");
     };
     let Some(name) = entry.get("name").and_then(Value::as_str).map(str::to_owned) else {
@@ -55,9 +55,9 @@ pub async fn patch(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    body: Result<Json<Value>, JsonRejection>,
+    body: exact_json::Body,
 ) -> Response {
-    let Ok(Json(Value::Object(part))) = body else {
+    let Some(Value::Object(part)) = exact_json::read(body) else {
         return failed(FailureKind::Invalid, "expected a JSON object: keys of the server's entry");
     };
     if let Some(key) =

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::Deserialize;
@@ -15,7 +13,7 @@ use crate::contract::api::{AllTools, FoundTool, FoundTools, RankExplanation, Wor
 use crate::contract::failure::FailureKind;
 use crate::gateway::tool_answer::ToolAnswer;
 use crate::server::rest::response::{failed, ok};
-use crate::server::rest::views;
+use crate::server::rest::{exact_json, views};
 use crate::server::state::App;
 use crate::upstream::health::ToolApproval;
 
@@ -88,8 +86,8 @@ pub struct Call {
 
 /// Calls a tool like an AI client: `{"tool_name":"call_tool_read","arguments":{"name":"server:tool","args":{…}}}`. The
 /// data of the response is the MCP result.
-pub async fn call(State(app): State<Arc<App>>, body: Result<Json<Call>, JsonRejection>) -> Response {
-    let Ok(Json(call)) = body else {
+pub async fn call(State(app): State<Arc<App>>, body: exact_json::Body) -> Response {
+    let Some(call) = exact_json::read::<Call>(body) else {
         return failed(FailureKind::Invalid, "expected {\"tool_name\": \"call_tool_read\", \"arguments\": {…}}");
     };
     if Intent::of_tool(&call.tool_name).is_none() {
@@ -100,7 +98,7 @@ pub async fn call(State(app): State<Arc<App>>, body: Result<Json<Call>, JsonReje
         return failed(FailureKind::Invalid, sentence);
     }
     match app.proxy.call(&call.tool_name, &call.arguments, None).await {
-        Some(Ok(answer)) => match answer.to_json() {
+        Some(Ok(answer)) => match answer.to_exact_json() {
             Some(result) => ok(result),
             None => failed(FailureKind::Upstream, "the server needs input from the user, which REST cannot pass on"),
         },
