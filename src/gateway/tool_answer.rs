@@ -77,7 +77,8 @@ pub fn tool_answer(server: &str, result: ServerResult) -> Result<ToolAnswer, Cal
                 Value::Null => json!([]),
                 Value::String(text) => json!([{"type": "text", "text": text}]),
                 block @ Value::Object(_) => json!([block]),
-                other => other,
+                list @ Value::Array(_) => list,
+                other => json!([{"type": "text", "text": other.to_string()}]),
             };
             Ok(ToolAnswer::Raw(Value::Object(result)))
         }
@@ -102,6 +103,7 @@ mod tests {
             (json!({"vendor": 1}), json!([])),
             (json!({"content": "a"}), json!([block])),
             (json!({"content": block}), json!([block])),
+            (json!({"content": 7}), json!([{"type": "text", "text": "7"}])),
             (json!({"content": [block, 7]}), json!([block, 7])),
         ] {
             let answer = tool_answer("s", ServerResult::CustomResult(CustomResult::new(content.clone()))).unwrap();

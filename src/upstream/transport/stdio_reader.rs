@@ -239,7 +239,7 @@ impl<R> Reader<R> {
 
     /// Takes a line that does not begin with a message.
     fn take_other(&mut self, text: &[u8]) {
-        if let Some(text) = message::from_utf16(text) {
+        if let Some(text) = message::from_utf16(text).or_else(|| message::from_json_string(text)) {
             self.take_text(&text);
         } else if let Some(response) = message::response_after_text(text) {
             self.note_noise(text);
@@ -565,6 +565,7 @@ mod tests {
             (r#"[{"jsonrpc":"2.0","id":ID,"result":{"t":1}}]"#, json!(1)),
             (r#"[12:00:00] INFO {x} answered {"jsonrpc":"2.0","id":ID,"result":{"t":1}}"#, json!(1)),
             (r#"{"jsonrpc":"2.0","id":ID,"method":"tools/call","result":{"t":1}}"#, json!(1)),
+            (r#""{\"jsonrpc\":\"2.0\",\"id\":ID,\"result\":{\"t\":1}}""#, json!(1)),
             ("\u{feff}{\"jsonrpc\":\"2.0\",\"id\":ID,\"result\":{\"t\":1}}", json!(1)),
         ]
         .into_iter()
@@ -583,6 +584,7 @@ mod tests {
         vec![
             r#"{"jsonrpc":"2.0","id":ID}"#.to_owned(),
             r#"{"jsonrpc":"2.0","id":ID,"result":null}"#.to_owned(),
+            r#"{"jsonrpc":"2.0","ID":ID,"Result":{"t":1}}"#.to_owned(),
             format!(r#"{{"jsonrpc":"2.0","id":ID,"result":{{"t":{deep}}}}}"#),
             r#"{"jsonrpc":"2.0","id":ID,"result":{"t":}}"#.to_owned(),
             r#"{"jsonrpc":"2.0","id":ID,"result":{"t":"cut"#.to_owned(),
