@@ -17,7 +17,7 @@ use crate::upstream::isolation::plan::Choice;
 use crate::upstream::list::list_tools;
 use crate::upstream::oauth;
 use crate::upstream::process::{Process, Spawned, spawn};
-use crate::upstream::rejection::rejection;
+use crate::upstream::rejection::{not_mcp, rejection};
 use crate::upstream::server_handles::ServerHandles;
 use crate::upstream::session::client_handler::Client;
 use crate::upstream::session::in_flight::SharedInFlight;
@@ -244,8 +244,6 @@ async fn foreign_binary(name: &str, error: &ConnectError, program: Option<PathBu
     found.ok().flatten().map(ConnectError::Failed)
 }
 
-/// Characters of an unexpected answer that are shown.
-const LONGEST_REASON: usize = 200;
 const CLOSED: &str = "the server closed its output during startup";
 const EXITED: &str = "the server exited during startup";
 
@@ -262,8 +260,7 @@ fn not_initialized(error: &ClientInitializeError) -> Failure {
                 ClientInitializeError::NoCompatibleProtocolVersion { .. } => Fault::ProtocolVersion,
                 _ => Fault::NotMcp { over_http: false },
             };
-            let text: String = other.to_string().chars().take(LONGEST_REASON).collect();
-            let text = format!("the server did not answer `initialize` like an MCP server: {text}");
+            let text = format!("the server did not answer `initialize` like an MCP server: {}", not_mcp(other));
             Failure::new(fault, text)
         }
     }
