@@ -63,13 +63,8 @@ pub fn server_output(bytes: &[u8]) {
     let read = |size: usize| {
         runtime.block_on(async {
             let (mut writer, reader) = tokio::io::duplex(size);
-            let (_fast_path, mut transport) = stdio::open(
-                "s",
-                reader,
-                tokio::io::sink(),
-                SharedInFlight::default(),
-                StrayOutput::new(DEFAULT_LIMIT),
-            );
+            let (_fast_path, mut transport) =
+                stdio::open("s", reader, tokio::io::sink(), SharedInFlight::default(), StrayOutput::new(DEFAULT_LIMIT));
             let messages = async {
                 let mut messages = Vec::new();
                 while let Some(message) = transport.receive().await {

@@ -15,8 +15,8 @@ use crate::cli::error::CliError;
 use crate::cli::output::{print, rows, state};
 use crate::client::go_core::call_result;
 use crate::client::path_segment;
-use crate::contract::exact_numbers::hold;
 use crate::contract::api::{AllTools, FoundTool, FoundTools, ServerAction, ServerTool, ServerTools};
+use crate::contract::exact_numbers::hold;
 use crate::contract::exit_code::ExitCode;
 
 /// The core limits the duration of a call; this limit only catches a core that hangs.

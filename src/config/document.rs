@@ -321,8 +321,7 @@ fn is_called(server: &Value, name: &str) -> bool {
 mod tests {
     use super::*;
 
-    const WRITTEN: &str =
-        r#"{"zebra": 12345678901234567890, "mcpServers": [{"name": "a", "mine": null}], "alpha": {"x": [1.50, 1e400, 2E5]}}"#;
+    const WRITTEN: &str = r#"{"zebra": 12345678901234567890, "mcpServers": [{"name": "a", "mine": null}], "alpha": {"x": [1.50, 1e400, 2E5]}}"#;
 
     #[test]
     fn a_new_local_server_is_isolated_unless_something_else_is_said() {

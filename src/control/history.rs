@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn a_new_entry_says_nothing_about_itself() {
-        let forged = json!([{"name": "a", "command": "x", "added_by": "tray", "created": "then", "changed_by": "tray"}]);
+        let forged =
+            json!([{"name": "a", "command": "x", "added_by": "tray", "created": "then", "changed_by": "tray"}]);
         let now = recorded(&json!([]), &forged, "model in c");
         assert_eq!((&now[0]["added_by"], now[0].get("changed_by")), (&json!("model in c"), None));
         assert_ne!(now[0]["created"], "then");

@@ -96,7 +96,7 @@ impl ReviewedEntry {
             command: self.text("command"),
             working_dir: self.text("working_dir"),
             url: self.text("url").as_deref().map(shown),
-            warnings: warnings(&args, &env, &headers, !self.is_by_a_person()),
+            warnings: self.warnings(&args, &env, &headers),
             args,
             env,
             headers,
@@ -107,6 +107,15 @@ impl ReviewedEntry {
             tools: tools.unwrap_or_default(),
             ..Review::default()
         }
+    }
+
+    /// The warnings about references, inherited variables and variables that change code. The user must confirm each of them if
+    /// someone else may have written the entry.
+    fn warnings(&self, args: &[String], env: &[ReviewValue], headers: &[ReviewValue]) -> Vec<ReviewWarning> {
+        let oauth = values(self.entry.get("oauth"));
+        let inherited = self.entry.get("inherit_env").and_then(Value::as_array).into_iter().flatten();
+        let inherited: Vec<&str> = inherited.filter_map(Value::as_str).collect();
+        warnings(args, &[("env", env), ("headers", headers), ("oauth", &oauth)], &inherited, !self.is_by_a_person())
     }
 
     /// Whether the user wrote every part of the entry, according to its origins. An entry from a file may have any
@@ -231,8 +240,7 @@ fn is_secret(key: &str) -> bool {
     ["key", "secret", "token", "password", "authorization"].iter().any(|word| key.contains(word))
 }
 
-/// `confirm`: the user must confirm each warning, because someone else may have written the entry.
-fn warnings(args: &[String], env: &[ReviewValue], headers: &[ReviewValue], confirm: bool) -> Vec<ReviewWarning> {
+fn warnings(args: &[String], sent: &[(&str, &[ReviewValue])], inherited: &[&str], confirm: bool) -> Vec<ReviewWarning> {
     let mut found = Vec::new();
     let mut warn = |rule: &str, field: String, quote: &str, reason: &str| {
         found.push(ReviewWarning {
@@ -243,14 +251,18 @@ fn warnings(args: &[String], env: &[ReviewValue], headers: &[ReviewValue], confi
             confirm,
         });
     };
-    for (kind, values) in [("env", env), ("headers", headers)] {
-        for value in values {
+    let receives = "the server receives this secret or variable of yours";
+    for (kind, values) in sent {
+        for value in *values {
             for reference in &value.references {
-                let reason = "the server receives this secret or variable of yours";
-                warn("reference_to_secret", format!("{kind}.{}", value.name), reference, reason);
+                warn("reference_to_secret", format!("{kind}.{}", value.name), reference, receives);
             }
         }
     }
+    for name in inherited {
+        warn("reference_to_secret", format!("inherit_env.{name}"), name, receives);
+    }
+    let env = sent.iter().filter(|(kind, _)| *kind == "env").flat_map(|(_, values)| *values);
     for value in env {
         if changes_code(&value.name) {
             let reason = "this variable changes which code the server runs";
@@ -343,6 +355,25 @@ mod tests {
             ]
         );
         assert_eq!(review.args, ["--key", "${env:K}"], "arguments are shown in full");
+    }
+
+    #[test]
+    fn every_way_to_receive_a_secret_is_warned_about() {
+        let review = entry(json!({"name": "a", "url": "https://h.example", "inherit_env": ["AWS_SECRET_ACCESS_KEY"],
+            "oauth": {"client_id": "c", "client_secret": "${env:TOKEN}"}}))
+        .review(None);
+        let warned: Vec<(&str, &str, bool)> = review
+            .warnings
+            .iter()
+            .map(|warning| (warning.field.as_str(), warning.quote.as_str(), warning.confirm))
+            .collect();
+        assert_eq!(
+            warned,
+            [
+                ("oauth.client_secret", "${env:TOKEN}", true),
+                ("inherit_env.AWS_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", true),
+            ]
+        );
     }
 
     #[test]

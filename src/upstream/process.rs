@@ -23,8 +23,8 @@ use crate::upstream::isolation::landlock;
 use crate::upstream::isolation::limits;
 use crate::upstream::isolation::prepare::StartedContainer;
 use crate::upstream::isolation::{Launch, engine};
-use crate::upstream::{process_tree, start_error};
 use crate::upstream::stderr_tail::StderrTail;
+use crate::upstream::{process_tree, start_error};
 
 /// A started server: its process and its two streams.
 pub struct Spawned {

@@ -46,7 +46,8 @@ mod tests {
 
     #[test]
     fn another_result_is_shown_as_the_server_sent_it() {
-        let result = ServerResult::CustomResult(CustomResult::new(json!({"protocolVersion": 20_250_618, "x": "y".repeat(500)})));
+        let result =
+            ServerResult::CustomResult(CustomResult::new(json!({"protocolVersion": 20_250_618, "x": "y".repeat(500)})));
         let text = not_mcp(&ClientInitializeError::ExpectedInitResult(Some(result)));
         assert!(text.starts_with("it sent {\"protocolVersion\":20250618,"), "{text}");
         assert_eq!(text.chars().count(), LONGEST_REASON);

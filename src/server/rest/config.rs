@@ -34,11 +34,7 @@ pub async fn show(State(app): State<Arc<App>>) -> Response {
 }
 
 /// Merges a part into the configuration: objects are merged, other values replaced.
-pub async fn patch(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    body: exact_json::Body,
-) -> Response {
+pub async fn patch(State(app): State<Arc<App>>, headers: HeaderMap, body: exact_json::Body) -> Response {
     let Some(Value::Object(part)) = exact_json::read(body) else {
         return failed(FailureKind::Invalid, "expected a JSON object: a part of the configuration");
     };
@@ -69,11 +65,7 @@ pub async fn validate(body: Result<Json<Value>, JsonRejection>) -> Response {
 }
 
 /// `POST /api/v1/config/apply`: replaces the settings that the body names.
-pub async fn apply(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    body: exact_json::Body,
-) -> Response {
+pub async fn apply(State(app): State<Arc<App>>, headers: HeaderMap, body: exact_json::Body) -> Response {
     let Some(Value::Object(settings)) = exact_json::read(body) else {
         return failed(FailureKind::Invalid, EXPECTED);
     };

@@ -33,11 +33,7 @@ pub async fn list(State(app): State<Arc<App>>) -> Response {
 
 /// Adds a server: the body is an entry of `mcpServers`, all keys of which are kept. The server needs approval unless
 /// the user's request or the configuration approves it.
-pub async fn add(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    body: exact_json::Body,
-) -> Response {
+pub async fn add(State(app): State<Arc<App>>, headers: HeaderMap, body: exact_json::Body) -> Response {
     let Some(Value::Object(entry)) = exact_json::read(body) else {
         return failed(FailureKind::Invalid, "expected a JSON object: an entry of `mcpServers`");
     };

@@ -399,7 +399,9 @@ mod tests {
             panic!()
         };
         assert_eq!((cut.id, cut.is_request), (id(4), false));
-        let Message::Unreadable(other_names) = read(br#"{"jsonrpc":"2.0","ID":5,"Result":{}}"#) else { panic!() };
+        let Message::Unreadable(other_names) = read(br#"{"jsonrpc":"2.0","ID":5,"Result":{}}"#) else {
+            panic!()
+        };
         assert_eq!((other_names.id, other_names.is_request), (None, false));
         for noise in [r#"{"level":"info"}"#, "{ host: 'x' }", "Listening", "[1]", ""] {
             assert!(matches!(read(noise.as_bytes()), Message::Noise), "{noise}");

@@ -305,7 +305,8 @@ mod tests {
     fn streams() -> Streams {
         let (says, output) = duplex(1 << 10);
         let (input, reads) = duplex(1 << 10);
-        let (fast_path, transport) = open("s", output, input, SharedInFlight::default(), StrayOutput::new(DEFAULT_LIMIT));
+        let (fast_path, transport) =
+            open("s", output, input, SharedInFlight::default(), StrayOutput::new(DEFAULT_LIMIT));
         Streams {
             says,
             reads: BufReader::new(reads),

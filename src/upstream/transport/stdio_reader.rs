@@ -700,7 +700,10 @@ mod tests {
                 },
                 None => server.next().await.to_string(),
             };
-            assert!(error.contains("the server wrote text instead of a response") && error.contains("<!DOCTYPE html>"), "{error}");
+            assert!(
+                error.contains("the server wrote text instead of a response") && error.contains("<!DOCTYPE html>"),
+                "{error}"
+            );
         }
     }
 
@@ -714,7 +717,10 @@ mod tests {
                 output.write_all(format!("{line}\n").as_bytes()).await.unwrap();
                 tokio::time::sleep(DEFAULT_LIMIT - Duration::from_secs(1)).await;
             }
-            output.write_all(&with_id(br#"{"jsonrpc":"2.0","id":ID,"result":{"t":1}}"#, FIRST_FAST_ID + 1)).await.unwrap();
+            output
+                .write_all(&with_id(br#"{"jsonrpc":"2.0","id":ID,"result":{"t":1}}"#, FIRST_FAST_ID + 1))
+                .await
+                .unwrap();
         };
         let (answered, ()) = tokio::join!(server.until(answer.unwrap()), slow);
         assert_eq!(answered["t"], 1);
@@ -723,7 +729,10 @@ mod tests {
         let slow = async {
             output.write_all(b"<html>\n").await.unwrap();
             tokio::time::sleep(2 * DEFAULT_LIMIT).await;
-            output.write_all(&with_id(br#"{"jsonrpc":"2.0","id":ID,"result":{"t":2}}"#, FIRST_FAST_ID + 2)).await.unwrap();
+            output
+                .write_all(&with_id(br#"{"jsonrpc":"2.0","id":ID,"result":{"t":2}}"#, FIRST_FAST_ID + 2))
+                .await
+                .unwrap();
         };
         let (answered, ()) = tokio::join!(server.until(answer.unwrap()), slow);
         assert_eq!(answered["t"], 2);
