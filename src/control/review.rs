@@ -115,7 +115,12 @@ impl ReviewedEntry {
         let oauth = values(self.entry.get("oauth"));
         let inherited = self.entry.get("inherit_env").and_then(Value::as_array).into_iter().flatten();
         let inherited: Vec<&str> = inherited.filter_map(Value::as_str).collect();
-        warnings(args, &[("env", env), ("headers", headers), ("oauth", &oauth)], &inherited, !self.is_by_a_person())
+        warnings(
+            args,
+            &[("env", env), ("headers", headers), ("oauth", oauth.as_slice())],
+            &inherited,
+            !self.is_by_a_person(),
+        )
     }
 
     /// Whether the user wrote every part of the entry, according to its origins. An entry from a file may have any

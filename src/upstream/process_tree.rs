@@ -1,8 +1,8 @@
 //! Ends what a server started in sessions of its own, which the end of its process group does not reach. Linux only; on Windows a
 //! job does it.
 //!
-//! These processes are found by a variable that they inherit, so one that deletes it stays. What a server without isolation opened
-//! for the user stays, too: its browser, and programs of the desktop.
+//! These processes are found by a variable that they inherit, so one that deletes it stays. Programs that a server without isolation
+//! opened for the user stay, too: a browser with the user's profile, and programs of the desktop.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;

@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(code, -32602);
         assert!(said.contains("`name`"), "{said}");
         assert_eq!(told("tools/call", 5.into()).0, -32602);
-        // What the library refuses for a reason that the value does not show.
+        // The library refused it for a reason that the value does not show.
         assert_eq!(told("tools/call", json!({"name": "a"})).0, -32602);
         let (code, said) = told(&"x".repeat(1000), Value::Null);
         assert_eq!(code, -32601);
