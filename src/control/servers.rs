@@ -12,6 +12,7 @@ use crate::config::document::{Document, EditError};
 use crate::config::store::StoreError;
 use crate::config::{Config, ServerConfig};
 use crate::contract::review::ReviewConflict;
+use crate::contract::visible_text::one_line;
 use crate::control::actor::acting;
 use crate::control::live_config::LiveConfig;
 use crate::control::review::ReviewedEntry;
@@ -165,6 +166,11 @@ impl ServerControl {
     /// # Errors
     /// [`StoreError`], for example if a name exists already or an entry is invalid.
     pub async fn add_all(&self, entries: Vec<(String, Map<String, Value>)>, origin: &Origin) -> Result<(), StoreError> {
+        if let Some((name, _)) = entries.iter().find(|(name, _)| one_line(name) != *name) {
+            let problem =
+                format!("invalid server name `{}`: it contains characters that cannot be seen", one_line(name));
+            return Err(EditError::Shape(problem).into());
+        }
         let quarantines = self.config.current().quarantines();
         let prepared = |(name, mut entry): (String, Map<String, Value>)| {
             entry.entry("enabled").or_insert(Value::Bool(true));
@@ -431,6 +437,21 @@ mod tests {
             let new = core.control.review("b").await.unwrap();
             assert_eq!(new.added_by.as_deref(), Some("REST"));
             assert_ne!(new.created.as_deref(), Some("2020-01-01T00:00:00Z"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_looks_like_another_one_is_refused() {
+        let core = core();
+        for (name, valid) in [
+            ("git\u{200b}hub", false),
+            ("a\nb", false),
+            ("\u{202e}a", false),
+            ("meine Dateien ü", true),
+        ] {
+            let new = entry(json!({"name": name, "command": "true", "enabled": false}));
+            let added = core.control.add(name, new, &Origin::Person("tray")).await;
+            assert_eq!(added.is_ok(), valid, "{name:?}: {added:?}");
         }
     }
 

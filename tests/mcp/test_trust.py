@@ -254,7 +254,7 @@ class Approvals(unittest.TestCase):
                 self.assertEqual((self.review()["added_by"], self.review()["changed_by"]), ("REST", by), change)
         self.world.post("/api/v1/servers/s/disable").data
         self.assertEqual(self.review()["changed_by"], "REST, then command line", "this does not change what runs")
-        self.patch_by_model(url="http://127.0.0.1:1/")
+        self.patch_by_model(command="touch")
         self.assertEqual(self.review()["changed_by"], "model in evil")
         done = self.world.run(CORE, "upstream", "set", "s", "--env", "N=command")
         self.assertEqual(done.returncode, 0, done.stderr)
