@@ -28,6 +28,7 @@ use crate::upstream::session::in_flight::SharedInFlight;
 use crate::upstream::transport::legacy_sse_events;
 use crate::upstream::transport::legacy_sse_events::Content;
 use crate::upstream::transport::stdio;
+use crate::upstream::transport::stray_output::{DEFAULT_LIMIT, StrayOutput};
 
 #[cfg(feature = "collector")]
 pub use usage_report::usage_report;
@@ -62,7 +63,8 @@ pub fn server_output(bytes: &[u8]) {
     let read = |size: usize| {
         runtime.block_on(async {
             let (mut writer, reader) = tokio::io::duplex(size);
-            let (_fast_path, mut transport) = stdio::open("s", reader, tokio::io::sink(), SharedInFlight::default());
+            let (_fast_path, mut transport) =
+                stdio::open("s", reader, tokio::io::sink(), SharedInFlight::default(), StrayOutput::new(DEFAULT_LIMIT));
             let messages = async {
                 let mut messages = Vec::new();
                 while let Some(message) = transport.receive().await {

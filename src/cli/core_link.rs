@@ -12,6 +12,8 @@ use crate::contract::endpoint::{Endpoint, LocalAddress, LocalAddressOverrides, c
 use crate::contract::exit_code::ExitCode;
 use crate::contract::names;
 use crate::contract::platform::Platform;
+use crate::control::history;
+use crate::control::servers::Origin;
 use crate::os::environment::user_name;
 use crate::os::files;
 use crate::os::lock::{Attempt, Lock};
@@ -126,7 +128,11 @@ impl CoreLink {
         files::create_private_dir(context.root.path()).map_err(failed)?;
         let _alone = wait_for_lock(&context.root.path().join(EDIT_LOCK)).map_err(failed)?;
         context.store.load_or_create()?;
-        context.store.edit(change)?;
+        context.store.edit(|document| {
+            let before = document.clone();
+            change(document)?;
+            history::record(&before, document, &Origin::Person("command line").to_string())
+        })?;
         Ok(())
     }
 }

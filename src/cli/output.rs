@@ -10,6 +10,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::format::Format;
 use crate::contract::api::ServerTool;
+use crate::contract::exact_numbers::{released, restore_text};
 use crate::contract::review_text::{Mark, ReviewLine};
 use crate::contract::visible_text::{self, one_line};
 use crate::os::environment::Environment;
@@ -24,10 +25,11 @@ pub fn print<T: Serialize>(format: Format, value: &T, table: impl FnOnce(&T) -> 
         Format::Table => visible_text::lines(&table(value)),
         Format::Json => {
             let text = serde_json::to_string_pretty(value).map_err(|error| failed(error.to_string()))?;
-            visible_text::json(&text)
+            visible_text::json(&restore_text(&text))
         }
         Format::Yaml => {
-            let mut value = serde_json::to_value(value).map_err(|error| failed(error.to_string()))?;
+            let value = serde_json::to_value(value).map_err(|error| failed(error.to_string()))?;
+            let mut value = released(&value);
             escape_strings(&mut value);
             serde_saphyr::to_string(&Plain(&value)).map_err(|error| failed(error.to_string()))?
         }

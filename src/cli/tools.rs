@@ -18,6 +18,7 @@ use crate::client::path_segment;
 use crate::contract::api::{
     AllTools, CallRequest, FoundTool, FoundTools, ServerAction, ServerTool, ServerTools, ToolSwitch,
 };
+use crate::contract::exact_numbers::hold;
 use crate::contract::exit_code::ExitCode;
 
 /// The core limits the duration of a call; this limit only catches a core that hangs.
@@ -143,7 +144,7 @@ pub async fn call(context: &Context, link: &CoreLink, command: CallCommand) -> R
         tool_name: intent.tool().into(),
         arguments,
     };
-    let result = call_result(client.post("/api/v1/tools/call", Some(&json!(request))).await?);
+    let result = call_result(client.post_exact("/api/v1/tools/call", &json!(request)).await?);
     print(context.format, &result, texts)?;
     let failed = result.get("isError").and_then(Value::as_bool) == Some(true);
     Ok(if failed { ExitCode::General } else { ExitCode::Clean })
@@ -156,7 +157,7 @@ fn arguments(options: CallArguments) -> Result<Map<String, Value>, CliError> {
         let read = std::io::stdin().lock().read_to_string(&mut text);
         read.map_err(|error| CliError::new("INVALID_INPUT", format!("could not read standard input: {error}")))?;
     }
-    let args: Map<String, Value> = serde_json::from_str(&text)
+    let args: Map<String, Value> = serde_json::from_str(&hold(&text))
         .map_err(|error| CliError::new("INVALID_INPUT", format!("-j is not a valid JSON object: {error}")))?;
     let mut arguments = Map::from_iter([
         ("name".to_owned(), json!(options.tool)),

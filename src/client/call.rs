@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use super::events::EventStream;
 use crate::contract::api::{Envelope, Ready};
 use crate::contract::endpoint::Endpoint;
-use crate::contract::exact_numbers::restore_text;
+use crate::contract::exact_numbers::{hold, restore_text};
 use crate::contract::lenient;
 use crate::contract::names;
 use crate::os::local_stream;
@@ -120,6 +120,16 @@ impl Client {
     /// [`CallError`].
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: Option<&Value>) -> Result<T, CallError> {
         self.call(Method::POST, path, body).await
+    }
+
+    /// The `data` of a POST, with its numbers held ([`exact_numbers`](crate::contract::exact_numbers)).
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn post_exact(&self, path: &str, body: &Value) -> Result<Value, CallError> {
+        let (status, answer) = self.exchange(Method::POST, path, Some(body)).await?;
+        let text = String::from_utf8_lossy(&answer);
+        self.data(status, hold(&text).as_bytes())
     }
 
     /// The `data` of a POST, or that of the answer 409, which says what has changed.

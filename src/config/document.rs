@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-/// The JSON object of a configuration, in the order of the file.
+use crate::contract::exact_numbers::{hold, is_held, restore_text};
+
+/// The JSON object of a configuration, in the order of the file. Its numbers are held as they were written
+/// ([`exact_numbers`](crate::contract::exact_numbers)).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document(Map<String, Value>);
 
@@ -44,7 +47,7 @@ impl Document {
         if text.trim().is_empty() {
             return Ok(Document(Map::new()));
         }
-        serde_json::from_str(text).map(Document).map_err(|error| EditError::Shape(error.to_string()))
+        serde_json::from_str(&hold(text)).map(Document).map_err(|error| EditError::Shape(error.to_string()))
     }
 
     /// Whether the document has no keys.
@@ -54,7 +57,7 @@ impl Document {
 
     /// The file's text: two-space indent, final newline.
     pub fn text(&self) -> String {
-        let mut text = serde_json::to_string_pretty(&self.0).unwrap_or_default();
+        let mut text = restore_text(&serde_json::to_string_pretty(&self.0).unwrap_or_default()).into_owned();
         text.push('\n');
         text
     }
@@ -294,7 +297,7 @@ fn mask(value: &mut Value) {
 }
 
 fn hide(value: &mut Value) {
-    if let Some(text) = value.as_str().filter(|text| !text.is_empty()) {
+    if let Some(text) = value.as_str().filter(|text| !text.is_empty() && !is_held(text)) {
         *value = format!("{MASK} ({} chars)", text.chars().count()).into();
     }
 }
@@ -318,8 +321,7 @@ fn is_called(server: &Value, name: &str) -> bool {
 mod tests {
     use super::*;
 
-    const WRITTEN: &str =
-        r#"{"zebra": 12345678901234567890, "mcpServers": [{"name": "a", "mine": null}], "alpha": {"x": [1.50]}}"#;
+    const WRITTEN: &str = r#"{"zebra": 12345678901234567890, "mcpServers": [{"name": "a", "mine": null}], "alpha": {"x": [1.50, 1e400, 2E5]}}"#;
 
     #[test]
     fn a_new_local_server_is_isolated_unless_something_else_is_said() {
@@ -357,6 +359,7 @@ mod tests {
         let text = document.text();
         assert!(text.contains("12345678901234567890"), "{text}");
         assert!(text.contains("\"mine\": null"), "{text}");
+        assert!(["1.50,", "1e400,", "2E5\n"].iter().all(|number| text.contains(number)), "{text}");
         let order: Vec<_> =
             ["zebra", "mcpServers", "alpha", "api_key", "telemetry"].map(|key| text.find(key).unwrap()).into();
         assert!(order.is_sorted(), "{text}");
@@ -368,7 +371,7 @@ mod tests {
         let part = json!({"alpha": {"y": 1}, "zebra": 2, "telemetry": {"enabled": false}});
         document.merge(part.as_object().cloned().unwrap()).unwrap();
         let merged: Value = serde_json::from_str(&document.text()).unwrap();
-        let alpha: Value = serde_json::from_str(r#"{"x": [1.50], "y": 1}"#).unwrap();
+        let alpha: Value = serde_json::from_str(r#"{"x": [1.50, 1e400, 2E5], "y": 1}"#).unwrap();
         assert_eq!(merged["alpha"], alpha);
         assert_eq!((&merged["zebra"], &merged["telemetry"]["enabled"]), (&json!(2), &json!(false)));
     }

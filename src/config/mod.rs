@@ -3,6 +3,7 @@
 //! Only the settings that this core uses have types. All other keys stay in the `document` and are written back
 //! unchanged.
 
+pub mod code_variables;
 mod deserialize;
 pub mod document;
 mod edit_profiles;

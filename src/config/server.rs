@@ -26,6 +26,7 @@ pub const SERVER_OPTIONS: &[&str] = &[
     "inherit_env",
     "expose_prompts",
     "init_timeout",
+    "stray_output_timeout",
     "activity_bodies",
     "sensitive_data",
     "max_concurrent_requests",
@@ -111,6 +112,10 @@ pub struct ServerConfig {
     #[serde(default, deserialize_with = "optional_duration")]
     #[schemars(with = "Option<String>")]
     pub init_timeout: Option<Duration>,
+    /// Longest silence after stray text on standard output, until the only call fails. Default: 30 s; `0s` turns this off.
+    #[serde(default, deserialize_with = "optional_duration")]
+    #[schemars(with = "Option<String>")]
+    pub stray_output_timeout: Option<Duration>,
     /// `activity_bodies` for this server's calls.
     #[serde(default)]
     pub activity_bodies: Option<Bodies>,

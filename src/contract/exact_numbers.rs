@@ -90,6 +90,11 @@ pub fn released<T: Serialize + DeserializeOwned + Clone>(value: &T) -> T {
     }
 }
 
+/// Whether a string is a number that is held.
+pub fn is_held(text: &str) -> bool {
+    text.starts_with(MARK.as_str())
+}
+
 fn is_of_number(byte: u8) -> bool {
     byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E')
 }

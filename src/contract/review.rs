@@ -45,7 +45,7 @@ pub struct Review {
     /// When it was added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
-    /// The origin of the last change of the entry, if the user did not make it.
+    /// The origin of the last change of what the entry runs. A model or program that changed it before the user did is named, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed_by: Option<String>,
     /// How the server will be isolated on this computer.

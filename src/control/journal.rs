@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::activity::Change;
 use crate::config::ServerConfig;
 use crate::config::document::Document;
+use crate::contract::exact_numbers::released;
 use crate::contract::words::ActivityKind;
 
 /// Settings whose changes are recorded without their values.
@@ -139,7 +140,7 @@ pub(super) fn settings_change(before: &Document, after: &Document, by: &str) -> 
 
 /// Returns the settings of a document that are recorded, with masked secrets.
 fn recorded(document: &Document) -> Map<String, Value> {
-    let Value::Object(mut settings) = document.masked() else { return Map::new() };
+    let Value::Object(mut settings) = released(&document.masked()) else { return Map::new() };
     if let Some(Value::Object(telemetry)) = settings.get_mut("telemetry") {
         telemetry.retain(|key, _| !INTERNAL.contains(&key.as_str()));
         if telemetry.is_empty() {

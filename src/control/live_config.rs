@@ -9,7 +9,7 @@ use crate::activity::ActivityLog;
 use crate::config::document::{Document, EditError};
 use crate::config::store::{ConfigStore, StoreError};
 use crate::config::{Config, TelemetryConfig};
-use crate::control::{actor, journal};
+use crate::control::{actor, history, journal};
 use crate::os::sync::lock;
 use crate::upstream::pool::UpstreamPool;
 
@@ -105,7 +105,8 @@ impl LiveConfig {
         self.pool.apply(&config.servers).await;
     }
 
-    /// Edits the file and applies the result.
+    /// Edits the file and applies the result. Records in the history of each changed server who made the edit
+    /// ([`actor::acting`]).
     ///
     /// # Errors
     /// [`StoreError`]; neither the file nor the running core has changed then.
@@ -117,6 +118,8 @@ impl LiveConfig {
         let store = self.store.clone();
         let seen: Arc<Mutex<Option<(Document, Document)>>> = Arc::default();
         let edited = seen.clone();
+        let by = actor::current();
+        let editor = by.clone();
         let edit = move || {
             store.edit(|document| {
                 if document.is_empty() {
@@ -126,6 +129,7 @@ impl LiveConfig {
                 }
                 let before = document.clone();
                 change(document)?;
+                history::record(&before, document, &editor)?;
                 *lock(&edited) = Some((before, document.clone()));
                 Ok(())
             })
@@ -133,7 +137,6 @@ impl LiveConfig {
         // The edit waits for the disk, which must not delay the tool calls on this thread.
         let edited = tokio::task::spawn_blocking(edit).await;
         let config = edited.unwrap_or_else(|_| Err(EditError::Shape("the edit was aborted".to_owned()).into()))?;
-        let by = actor::current();
         if let Some((before, after)) = lock(&seen).take()
             && let Some(change) = journal::settings_change(&before, &after, &by)
         {

@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod approve_clean;
 pub mod fixes;
+pub mod history;
 mod journal;
 pub mod live_config;
 pub mod registries;

@@ -4,7 +4,9 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::config::code_variables::changes_code;
 use crate::config::document::MASK;
+use crate::contract::exact_numbers::released;
 use crate::contract::review::{Review, ReviewChange, ReviewTool, ReviewValue, ReviewWarning};
 use crate::contract::words::ApprovalStatus;
 use crate::upstream::approvals::PendingTool;
@@ -28,38 +30,20 @@ const BOOKKEEPING: [&str; 9] = [
 const SHOWN: [&str; 7] = ["name", "command", "args", "working_dir", "url", "env", "headers"];
 /// Global settings that decide how each server runs.
 const GLOBAL: [&str; 2] = ["docker_isolation", "environment"];
-/// Environment variables that change which code a program runs or where it downloads code from.
-const CODE_VARIABLES: [&str; 26] = [
-    "PATH",
-    "LD_PRELOAD",
-    "LD_LIBRARY_PATH",
-    "LD_AUDIT",
-    "NODE_OPTIONS",
-    "NODE_PATH",
-    "PYTHONPATH",
-    "PYTHONSTARTUP",
-    "PYTHONHOME",
-    "PERL5OPT",
-    "PERL5LIB",
-    "RUBYOPT",
-    "RUBYLIB",
-    "BASH_ENV",
-    "ENV",
-    "JAVA_TOOL_OPTIONS",
-    "_JAVA_OPTIONS",
-    "CLASSPATH",
-    "PIP_INDEX_URL",
-    "PIP_EXTRA_INDEX_URL",
-    "UV_INDEX_URL",
-    "UV_EXTRA_INDEX_URL",
-    "UV_DEFAULT_INDEX",
-    "UV_INDEX",
-    "GIT_SSH_COMMAND",
-    "COMSPEC",
-];
 
-/// The values of `added_by` for entries that the user wrote.
+/// The origins of changes that the user made.
 const PERSONS: [&str; 3] = ["command line", "tray", "web UI"];
+
+/// Whether the user made a change with this origin.
+pub(super) fn is_person(origin: &str) -> bool {
+    PERSONS.contains(&origin)
+}
+
+/// Whether two entries run and send the same.
+pub(super) fn decide_the_same(one: &Map<String, Value>, other: &Map<String, Value>) -> bool {
+    let alone = |entry: &Map<String, Value>| ReviewedEntry::new(entry, |_| None);
+    alone(one).fingerprint() == alone(other).fingerprint()
+}
 
 /// Everything that decides how a server runs: its entry, and the global settings for servers.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,9 +55,9 @@ pub struct ReviewedEntry {
 impl ReviewedEntry {
     /// `document` returns a top-level key of the configuration.
     pub fn new(entry: &Map<String, Value>, document: impl Fn(&str) -> Option<Value>) -> ReviewedEntry {
-        let global = GLOBAL.iter().filter_map(|key| Some(((*key).to_owned(), document(key)?)));
+        let global = GLOBAL.iter().filter_map(|key| Some(((*key).to_owned(), released(&document(key)?))));
         ReviewedEntry {
-            entry: entry.clone(),
+            entry: released(entry),
             global: global.collect(),
         }
     }
@@ -112,7 +96,7 @@ impl ReviewedEntry {
             command: self.text("command"),
             working_dir: self.text("working_dir"),
             url: self.text("url").as_deref().map(shown),
-            warnings: warnings(&args, &env, &headers, !self.is_by_a_person()),
+            warnings: self.warnings(&args, &env, &headers),
             args,
             env,
             headers,
@@ -125,11 +109,25 @@ impl ReviewedEntry {
         }
     }
 
+    /// The warnings about references, inherited variables and variables that change code. The user must confirm each of them if
+    /// someone else may have written the entry.
+    fn warnings(&self, args: &[String], env: &[ReviewValue], headers: &[ReviewValue]) -> Vec<ReviewWarning> {
+        let oauth = values(self.entry.get("oauth"));
+        let inherited = self.entry.get("inherit_env").and_then(Value::as_array).into_iter().flatten();
+        let inherited: Vec<&str> = inherited.filter_map(Value::as_str).collect();
+        warnings(
+            args,
+            &[("env", env), ("headers", headers), ("oauth", oauth.as_slice())],
+            &inherited,
+            !self.is_by_a_person(),
+        )
+    }
+
     /// Whether the user wrote every part of the entry, according to its origins. An entry from a file may have any
     /// author.
     fn is_by_a_person(&self) -> bool {
-        let added = self.text("added_by").is_some_and(|origin| PERSONS.contains(&origin.as_str()));
-        added && self.text("changed_by").is_none()
+        let is_persons = |key| self.text(key).as_deref().map(is_person);
+        is_persons("added_by") == Some(true) && is_persons("changed_by") != Some(false)
     }
 
     /// Returns the stored form of an approved entry, to show differences later: each key with its masked value and a
@@ -247,8 +245,7 @@ fn is_secret(key: &str) -> bool {
     ["key", "secret", "token", "password", "authorization"].iter().any(|word| key.contains(word))
 }
 
-/// `confirm`: the user must confirm each warning, because someone else may have written the entry.
-fn warnings(args: &[String], env: &[ReviewValue], headers: &[ReviewValue], confirm: bool) -> Vec<ReviewWarning> {
+fn warnings(args: &[String], sent: &[(&str, &[ReviewValue])], inherited: &[&str], confirm: bool) -> Vec<ReviewWarning> {
     let mut found = Vec::new();
     let mut warn = |rule: &str, field: String, quote: &str, reason: &str| {
         found.push(ReviewWarning {
@@ -259,19 +256,20 @@ fn warnings(args: &[String], env: &[ReviewValue], headers: &[ReviewValue], confi
             confirm,
         });
     };
-    for (kind, values) in [("env", env), ("headers", headers)] {
-        for value in values {
+    let receives = "the server receives this secret or variable of yours";
+    for (kind, values) in sent {
+        for value in *values {
             for reference in &value.references {
-                let reason = "the server receives this secret or variable of yours";
-                warn("reference_to_secret", format!("{kind}.{}", value.name), reference, reason);
+                warn("reference_to_secret", format!("{kind}.{}", value.name), reference, receives);
             }
         }
     }
+    for name in inherited {
+        warn("reference_to_secret", format!("inherit_env.{name}"), name, receives);
+    }
+    let env = sent.iter().filter(|(kind, _)| *kind == "env").flat_map(|(_, values)| *values);
     for value in env {
-        let name = value.name.to_uppercase();
-        let is_code = CODE_VARIABLES.contains(&name.as_str())
-            || ["DYLD_", "NPM_CONFIG_"].iter().any(|prefix| name.starts_with(prefix));
-        if is_code {
+        if changes_code(&value.name) {
             let reason = "this variable changes which code the server runs";
             warn("code_changing_variable", format!("env.{}", value.name), &value.name, reason);
         }
@@ -365,11 +363,32 @@ mod tests {
     }
 
     #[test]
+    fn every_way_to_receive_a_secret_is_warned_about() {
+        let review = entry(json!({"name": "a", "url": "https://h.example", "inherit_env": ["AWS_SECRET_ACCESS_KEY"],
+            "oauth": {"client_id": "c", "client_secret": "${env:TOKEN}"}}))
+        .review(None);
+        let warned: Vec<(&str, &str, bool)> = review
+            .warnings
+            .iter()
+            .map(|warning| (warning.field.as_str(), warning.quote.as_str(), warning.confirm))
+            .collect();
+        assert_eq!(
+            warned,
+            [
+                ("oauth.client_secret", "${env:TOKEN}", true),
+                ("inherit_env.AWS_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", true),
+            ]
+        );
+    }
+
+    #[test]
     fn what_a_person_did_not_write_is_confirmed_by_itself() {
         for (added_by, changed_by, confirm) in [
             (json!("command line"), Value::Null, false),
             (json!("web UI"), Value::Null, false),
+            (json!("command line"), json!("web UI"), false),
             (json!("command line"), json!("model in c"), true),
+            (json!("command line"), json!("model in c, then web UI"), true),
             (json!("model in command line"), Value::Null, true),
             (json!("REST"), Value::Null, true),
             (Value::Null, Value::Null, true),

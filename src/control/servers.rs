@@ -12,6 +12,8 @@ use crate::config::document::{Document, EditError};
 use crate::config::store::StoreError;
 use crate::config::{Config, ServerConfig};
 use crate::contract::review::ReviewConflict;
+use crate::contract::visible_text::one_line;
+use crate::control::actor::acting;
 use crate::control::live_config::LiveConfig;
 use crate::control::review::ReviewedEntry;
 use crate::os::sync::lock;
@@ -164,6 +166,11 @@ impl ServerControl {
     /// # Errors
     /// [`StoreError`], for example if a name exists already or an entry is invalid.
     pub async fn add_all(&self, entries: Vec<(String, Map<String, Value>)>, origin: &Origin) -> Result<(), StoreError> {
+        if let Some((name, _)) = entries.iter().find(|(name, _)| one_line(name) != *name) {
+            let problem =
+                format!("invalid server name `{}`: it contains characters that cannot be seen", one_line(name));
+            return Err(EditError::Shape(problem).into());
+        }
         let quarantines = self.config.current().quarantines();
         let prepared = |(name, mut entry): (String, Map<String, Value>)| {
             entry.entry("enabled").or_insert(Value::Bool(true));
@@ -171,19 +178,13 @@ impl ServerControl {
             if origin.is_model() || (quarantines && !approved) {
                 entry.insert("quarantined".to_owned(), Value::Bool(true));
             }
-            entry.insert("added_by".to_owned(), Value::String(origin.to_string()));
-            if !origin.may_approve() {
-                entry.remove("created");
-                entry.remove("changed_by");
-            }
-            entry.entry("created").or_insert_with(now);
             (name, Value::Object(entry))
         };
         let entries: Vec<(String, Value)> = entries.into_iter().map(prepared).collect();
         let edit = self.config.edit(move |document| {
             entries.iter().try_for_each(|(name, entry)| document.add_new_server(name, entry.clone()))
         });
-        edit.await
+        acting(origin.to_string(), edit).await
     }
 
     /// Merges a part of a configuration: objects are merged, other values replaced. A server that is new or runs
@@ -193,17 +194,13 @@ impl ServerControl {
     /// [`StoreError`]
     pub async fn merge(&self, part: Map<String, Value>, origin: &Origin) -> Result<(), StoreError> {
         let quarantines = self.config.current().quarantines();
-        let (origin, may_approve) = (origin.to_string(), origin.may_approve());
+        let holds = quarantines && !origin.may_approve() && part.contains_key("mcpServers");
         let edit = self.config.edit(move |document| {
             let mut before = document.clone();
             document.merge(part.clone())?;
-            if may_approve || !part.contains_key("mcpServers") {
-                return Ok(());
-            }
-            keep_origins(&mut before, document, &origin)?;
-            if quarantines { hold_changed(&mut before, document, &origin) } else { Ok(()) }
+            if holds { hold_changed(&mut before, document) } else { Ok(()) }
         });
-        edit.await
+        acting(origin.to_string(), edit).await
     }
 
     /// Removes a server and its entry.
@@ -274,15 +271,14 @@ impl ServerControl {
                 shown.remember(before);
             }
         }
-        let (name, origin) = (name.to_owned(), origin.to_string());
+        let name = name.to_owned();
         let edit = self.config.edit(move |document| {
             for (key, value) in &changes {
                 document.set_in_server(&name, key, value.clone())?;
             }
-            document.set_in_server(&name, "changed_by", json!(origin))?;
             document.set_in_server(&name, "quarantined", json!(true))
         });
-        edit.await
+        acting(origin.to_string(), edit).await
     }
 
     /// Merges a part into a server's entry: objects are merged, `null` removes a key. The server needs approval again,
@@ -292,15 +288,12 @@ impl ServerControl {
     /// [`StoreError`]
     pub async fn merge_entry(&self, name: &str, part: Map<String, Value>, origin: &Origin) -> Result<(), StoreError> {
         let holds = self.config.current().quarantines() && !origin.may_approve();
-        let (name, by) = (name.to_owned(), (!origin.may_approve()).then(|| origin.to_string()));
+        let name = name.to_owned();
         let edit = self.config.edit(move |document| {
             document.merge_in_server(&name, &part)?;
-            if let Some(by) = &by {
-                document.set_in_server(&name, "changed_by", json!(by))?;
-            }
             if holds { document.set_in_server(&name, "quarantined", json!(true)) } else { Ok(()) }
         });
-        edit.await
+        acting(origin.to_string(), edit).await
     }
 
     /// Enables or disables one tool of a server.
@@ -334,37 +327,8 @@ impl ServerControl {
     }
 }
 
-fn now() -> Value {
-    json!(format!("{:.0}", crate::os::clock::now()))
-}
-
-/// The keys of an entry that record its history. Only this program writes them.
-const HISTORY: [&str; 3] = ["added_by", "created", "changed_by"];
-
-/// Takes back what an edit wrote about the history of servers: the review shows it, and trusts a person's entry more.
-pub(super) fn keep_origins(before: &mut Document, document: &mut Document, origin: &str) -> Result<(), EditError> {
-    for name in document.server_names()? {
-        let known = before.entry(&name).ok().cloned();
-        for key in HISTORY {
-            let value = match &known {
-                Some(known) => known.get(key).cloned(),
-                None => match key {
-                    "added_by" => Some(json!(origin)),
-                    "created" => Some(now()),
-                    _ => None,
-                },
-            };
-            match value {
-                Some(value) => document.set_in_server(&name, key, value)?,
-                None => document.remove_in_server(&name, key)?,
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Sets every server that is new, runs something else, or needed approval before, to need approval.
-pub(super) fn hold_changed(before: &mut Document, document: &mut Document, origin: &str) -> Result<(), EditError> {
+pub(super) fn hold_changed(before: &mut Document, document: &mut Document) -> Result<(), EditError> {
     for name in document.server_names()? {
         let known = entry_of(before, &name).ok();
         let same = known
@@ -372,9 +336,6 @@ pub(super) fn hold_changed(before: &mut Document, document: &mut Document, origi
         let was_approved = before.get_in_server(&name, "quarantined").ok().flatten() != Some(&json!(true));
         if !same || !was_approved {
             document.set_in_server(&name, "quarantined", json!(true))?;
-        }
-        if !same {
-            document.set_in_server(&name, "changed_by", json!(origin))?;
         }
     }
     Ok(())
@@ -476,6 +437,21 @@ mod tests {
             let new = core.control.review("b").await.unwrap();
             assert_eq!(new.added_by.as_deref(), Some("REST"));
             assert_ne!(new.created.as_deref(), Some("2020-01-01T00:00:00Z"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_looks_like_another_one_is_refused() {
+        let core = core();
+        for (name, valid) in [
+            ("git\u{200b}hub", false),
+            ("a\nb", false),
+            ("\u{202e}a", false),
+            ("meine Dateien ü", true),
+        ] {
+            let new = entry(json!({"name": name, "command": "true", "enabled": false}));
+            let added = core.control.add(name, new, &Origin::Person("tray")).await;
+            assert_eq!(added.is_ok(), valid, "{name:?}: {added:?}");
         }
     }
 

@@ -4,7 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::config::document::{Document, EditError, MASK};
 use crate::config::store::StoreError;
-use crate::control::servers::{Origin, ServerControl, hold_changed, keep_origins};
+use crate::control::actor::acting;
+use crate::control::servers::{Origin, ServerControl, hold_changed};
 
 impl ServerControl {
     /// Enables or disables every server, in one edit; returns their names.
@@ -36,17 +37,13 @@ impl ServerControl {
     /// [`StoreError`]; nothing has changed then.
     pub async fn apply(&self, settings: Map<String, Value>, origin: &Origin) -> Result<(), StoreError> {
         let quarantines = self.config().current().quarantines();
-        let (origin, may_approve) = (origin.to_string(), origin.may_approve());
+        let holds = quarantines && !origin.may_approve() && settings.contains_key("mcpServers");
         let edit = self.config().edit(move |document| {
             let mut before = document.clone();
             replace(document, settings.clone())?;
-            if may_approve || !settings.contains_key("mcpServers") {
-                return Ok(());
-            }
-            keep_origins(&mut before, document, &origin)?;
-            if quarantines { hold_changed(&mut before, document, &origin) } else { Ok(()) }
+            if holds { hold_changed(&mut before, document) } else { Ok(()) }
         });
-        edit.await
+        acting(origin.to_string(), edit).await
     }
 }
 

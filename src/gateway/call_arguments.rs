@@ -58,10 +58,10 @@ impl<'a> UpstreamCall<'a> {
             (Some(json), args) => {
                 let json = text_of(json)
                     .ok_or_else(|| refused("`args_json` is not a string; send an object as `args`".to_owned()))?;
-                if json.is_empty() {
-                    args.map(Cow::Borrowed)
-                } else {
-                    Some(read_json(json).map_err(refused)?)
+                match args {
+                    _ if json.is_empty() => args.map(Cow::Borrowed),
+                    None => Some(read_json(json).map_err(refused)?),
+                    Some(args) => Some(the_same(args, read_json(json).map_err(refused)?).map_err(refused)?),
                 }
             }
             (None, args) => args.map(Cow::Borrowed),
@@ -117,6 +117,19 @@ fn read_json<'a>(json: Cow<'a, str>) -> Result<Cow<'a, RawValue>, String> {
         Cow::Owned(json) => RawValue::from_string(json).map(Cow::Owned),
     }
     .map_err(|error| refused(&error))
+}
+
+/// The arguments of a caller that sent them in both forms. An empty form means that the other one counts.
+fn the_same<'a>(args: &'a RawValue, json: Cow<'a, RawValue>) -> Result<Cow<'a, RawValue>, String> {
+    let object = |raw: &RawValue| serde_json::from_str::<JsonObject>(raw.get()).unwrap_or_default();
+    let (given, in_json) = (object(args), object(&json));
+    if given.is_empty() || given == in_json {
+        Ok(json)
+    } else if in_json.is_empty() {
+        Ok(Cow::Borrowed(args))
+    } else {
+        Err("`args` and `args_json` differ; send only one of them".to_owned())
+    }
 }
 
 fn brief(key: &str) -> String {
@@ -191,11 +204,17 @@ mod tests {
     }
 
     #[test]
-    fn json_text_takes_precedence_over_the_object() {
-        let (_, arguments) = read(r#"{"name": "s:t", "args": {"a": 1}, "args_json": " {\"b\": 2} "}"#).unwrap();
-        assert_eq!(arguments, json!({"b": 2}));
-        let (_, arguments) = read(r#"{"name": "s:t", "args": {"a": 1}, "args_json": ""}"#).unwrap();
-        assert_eq!(arguments, json!({"a": 1}));
+    fn arguments_in_both_forms_are_used_if_they_agree() {
+        for (both, expected) in [
+            (r#""args": {}, "args_json": " {\"b\": 2} ""#, json!({"b": 2})),
+            (r#""args": {"a": 1}, "args_json": """#, json!({"a": 1})),
+            (r#""args": {"a": 1}, "args_json": "{}""#, json!({"a": 1})),
+            (r#""args": {"a": 1}, "args_json": "{\"a\":1}""#, json!({"a": 1})),
+        ] {
+            assert_eq!(read(&format!(r#"{{"name": "s:t", {both}}}"#)), Ok(("s|t".to_owned(), expected)), "{both}");
+        }
+        let error = read(r#"{"name": "s:t", "args": {"a": 1}, "args_json": "{\"a\": 2}"}"#).unwrap_err();
+        assert!(error.contains("`args` and `args_json` differ"), "{error}");
     }
 
     #[test]

@@ -39,10 +39,15 @@ impl ToolAnswer {
 
     /// Returns the result as JSON; `None` if the server asks a question first.
     pub fn to_json(&self) -> Option<Value> {
+        self.to_exact_json().as_ref().map(released)
+    }
+
+    /// Returns the result as JSON with numbers that are held ([`exact_numbers`](crate::contract::exact_numbers)).
+    pub fn to_exact_json(&self) -> Option<Value> {
         match self {
             ToolAnswer::Response(CallToolResponse::Complete(result)) => serde_json::to_value(result).ok(),
             ToolAnswer::Response(_) => None,
-            ToolAnswer::Raw(result) => Some(released(result)),
+            ToolAnswer::Raw(result) => Some(result.clone()),
         }
     }
 }
@@ -72,7 +77,8 @@ pub fn tool_answer(server: &str, result: ServerResult) -> Result<ToolAnswer, Cal
                 Value::Null => json!([]),
                 Value::String(text) => json!([{"type": "text", "text": text}]),
                 block @ Value::Object(_) => json!([block]),
-                other => other,
+                list @ Value::Array(_) => list,
+                other => json!([{"type": "text", "text": other.to_string()}]),
             };
             Ok(ToolAnswer::Raw(Value::Object(result)))
         }
@@ -97,6 +103,7 @@ mod tests {
             (json!({"vendor": 1}), json!([])),
             (json!({"content": "a"}), json!([block])),
             (json!({"content": block}), json!([block])),
+            (json!({"content": 7}), json!([{"type": "text", "text": "7"}])),
             (json!({"content": [block, 7]}), json!([block, 7])),
         ] {
             let answer = tool_answer("s", ServerResult::CustomResult(CustomResult::new(content.clone()))).unwrap();

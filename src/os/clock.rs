@@ -12,13 +12,16 @@ pub fn now() -> Timestamp {
     at(SystemTime::now())
 }
 
-/// Whether HTTP can say what time it is: dates before 1970 and after 9999 have no form.
+/// The last day of the year 9999.
+const LAST_OF_HTTP: Timestamp = Timestamp::constant(253_402_214_400, 0);
+
+/// Whether HTTP can say what time it is: times before 1970 and after 9999 have no form, and the HTTP library does not run at them.
 pub fn has_http_date() -> bool {
-    is_usual(SystemTime::now())
+    is_of_http(SystemTime::now())
 }
 
-fn is_usual(time: SystemTime) -> bool {
-    (SystemTime::from(Timestamp::UNIX_EPOCH)..=SystemTime::from(LATEST)).contains(&time)
+fn is_of_http(time: SystemTime) -> bool {
+    (SystemTime::from(Timestamp::UNIX_EPOCH)..SystemTime::from(LAST_OF_HTTP)).contains(&time)
 }
 
 fn at(time: SystemTime) -> Timestamp {
@@ -37,13 +40,14 @@ mod tests {
     #[test]
     fn any_clock_has_a_time() {
         let epoch = SystemTime::UNIX_EPOCH;
-        for (time, text, usual) in [
+        for (time, text, of_http) in [
             (epoch + Duration::from_secs(1_000_000_000), "2001-09-09T01:46:40Z", true),
             (epoch - Duration::from_secs(1_000_000_000), "1970-01-01T00:00:00Z", false),
+            (epoch + Duration::from_secs(253_384_000_000), "9998-12-31T00:00:00Z", true),
             (epoch + Duration::from_secs(253_402_300_800), "9998-12-31T00:00:00Z", false),
             (epoch + Duration::from_secs(900_000_000_000), "9998-12-31T00:00:00Z", false),
         ] {
-            assert_eq!((at(time).to_string().as_str(), is_usual(time)), (text, usual));
+            assert_eq!((at(time).to_string().as_str(), is_of_http(time)), (text, of_http));
         }
     }
 }

@@ -15,17 +15,31 @@ pub fn kill_tree(pid: u32) {
     imp::kill_tree(pid);
 }
 
-/// Kills every process of this user one of whose variables is accepted: children inherit them, also in a session of their own.
-/// Reads the variables that a process was started with. Linux only.
-pub fn kill_marked(is_marked: impl Fn(&[u8]) -> bool) {
-    // One that is just being started may be missed at first.
-    for _ in 0..5 {
-        let marked = imp::processes_with(&is_marked);
-        if marked.is_empty() {
-            return;
-        }
-        marked.into_iter().for_each(kill_tree);
-    }
+/// Kills one process.
+pub fn kill(pid: u32) {
+    imp::kill(pid);
+}
+
+/// A process that was started with a certain variable. Children inherit it, also in a session of their own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Marked {
+    pub pid: u32,
+    pub parent: u32,
+    /// The process group.
+    pub group: u32,
+    /// The accepted variable, as `NAME=VALUE`.
+    pub mark: Vec<u8>,
+    /// The variables that it was started with, each followed by a zero byte.
+    pub variables: Vec<u8>,
+    /// Its program and arguments, each followed by a zero byte.
+    pub command: Vec<u8>,
+    /// It is in another control group than this program: the system started it as a program of its own.
+    pub is_apart: bool,
+}
+
+/// The processes of this user one of whose variables is accepted, without this one. Linux only.
+pub fn marked(is_marked: impl Fn(&[u8]) -> bool) -> Vec<Marked> {
+    imp::processes_with(is_marked)
 }
 
 /// Whether standard input is a terminal.
@@ -85,22 +99,51 @@ pub fn restore_file_limit() -> std::io::Result<()> {
 mod imp {
     use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
 
-    /// The processes one of whose variables is accepted.
+    use super::Marked;
+
     #[cfg(target_os = "linux")]
-    pub(super) fn processes_with(is_marked: impl Fn(&[u8]) -> bool) -> Vec<u32> {
+    pub(super) fn processes_with(is_marked: impl Fn(&[u8]) -> bool) -> Vec<Marked> {
         let own = std::process::id();
+        let read = |pid: u32, file: &str| std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
         let id = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse::<u32>().ok();
         let ids = std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(id);
-        let has_mark = |pid: &u32| {
-            let variables = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            variables.split(|byte| *byte == 0).any(&is_marked)
+        let our_group = read(own, "cgroup");
+        let marked = |pid: u32| {
+            let variables = read(pid, "environ");
+            let mark = variables.split(|byte| *byte == 0).find(|variable| is_marked(variable))?.to_vec();
+            let (parent, group) = parent_and_group(&read(pid, "stat"))?;
+            let control_group = read(pid, "cgroup");
+            Some(Marked {
+                pid,
+                parent,
+                group,
+                mark,
+                variables,
+                command: read(pid, "cmdline"),
+                is_apart: !control_group.is_empty() && control_group != our_group,
+            })
         };
-        ids.filter(|pid| *pid != own).filter(has_mark).collect()
+        ids.filter(|pid| *pid != own).filter_map(marked).collect()
+    }
+
+    /// The program's name, which comes before them in parentheses, may contain anything.
+    #[cfg(target_os = "linux")]
+    fn parent_and_group(stat: &[u8]) -> Option<(u32, u32)> {
+        let end = memchr::memrchr(b')', stat)?;
+        let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
+        let mut fields = rest.split_ascii_whitespace().skip(1);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn processes_with(_: impl Fn(&[u8]) -> bool) -> Vec<u32> {
+    pub(super) fn processes_with(_: impl Fn(&[u8]) -> bool) -> Vec<Marked> {
         Vec::new()
+    }
+
+    pub(super) fn kill(pid: u32) {
+        if let Some(pid) = id(pid) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
     }
 
     fn id(pid: u32) -> Option<Pid> {
@@ -133,7 +176,7 @@ mod imp {
         OpenProcess, PROCESS_SYNCHRONIZE, PROCESS_TERMINATE, TerminateProcess, WaitForSingleObject,
     };
 
-    pub(super) fn processes_with(_: impl Fn(&[u8]) -> bool) -> Vec<u32> {
+    pub(super) fn processes_with(_: impl Fn(&[u8]) -> bool) -> Vec<super::Marked> {
         Vec::new()
     }
 
@@ -152,6 +195,10 @@ mod imp {
 
     pub(super) fn ask_to_end(_pid: u32) {}
 
+    pub(super) fn kill(pid: u32) {
+        kill_tree(pid);
+    }
+
     pub(super) fn kill_tree(pid: u32) {
         // The core's own children are in its job object, which ends with it.
         // SAFETY: the handle is checked, used once and closed here.
@@ -162,31 +209,5 @@ mod imp {
                 CloseHandle(process);
             }
         }
-    }
-}
-
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use std::os::unix::process::ExitStatusExt;
-    use std::process::Command;
-
-    use super::*;
-
-    #[test]
-    fn a_marked_process_is_killed_in_any_session() {
-        let mark = format!("TEST_MARK={}", std::process::id());
-        let start = |mark: &str| Command::new("setsid").args(["sleep", "1000"]).env("TEST_MARK", mark).spawn();
-        let mut marked = start(&std::process::id().to_string()).unwrap();
-        let mut other = start("another").unwrap();
-        // It has its variables once the new program runs.
-        let environ = format!("/proc/{}/environ", marked.id());
-        while !std::fs::read(&environ).unwrap().windows(mark.len()).any(|part| part == mark.as_bytes()) {
-            std::thread::yield_now();
-        }
-        kill_marked(|variable| variable == mark.as_bytes());
-        assert_eq!(marked.wait().unwrap().signal(), Some(9));
-        assert!(other.try_wait().unwrap().is_none());
-        other.kill().unwrap();
-        other.wait().unwrap();
     }
 }

@@ -3,6 +3,8 @@
 
 use reqwest::Url;
 
+use crate::config::code_variables::changes_code;
+
 /// Longest identifier of a package.
 const LONGEST: usize = 214;
 
@@ -80,39 +82,13 @@ pub(crate) fn is_tag(tag: &str) -> bool {
         && tag.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
 }
 
-/// Whether a text is the name of an environment variable that a record may set. Variables that change how every program
-/// starts are not.
+/// Whether a text is the name of an environment variable that a record may set. Variables that change which code runs are
+/// not.
 pub(crate) fn is_variable(name: &str) -> bool {
-    const FORBIDDEN: [&str; 21] = [
-        "PATH",
-        "HOME",
-        "NODE_OPTIONS",
-        "NODE_PATH",
-        "PYTHONPATH",
-        "PYTHONSTARTUP",
-        "PYTHONHOME",
-        "PERL5OPT",
-        "PERL5LIB",
-        "RUBYOPT",
-        "RUBYLIB",
-        "JAVA_TOOL_OPTIONS",
-        "_JAVA_OPTIONS",
-        "JDK_JAVA_OPTIONS",
-        "CLASSPATH",
-        "GIT_SSH_COMMAND",
-        "COMSPEC",
-        "SHELL",
-        "BASH_ENV",
-        "ENV",
-        "IFS",
-    ];
-    let upper = name.to_ascii_uppercase();
-    let starts_programs = ["LD_", "DYLD_", "NPM_CONFIG_", "UV_", "PIP_", "DOCKER_", "DOTNET_"];
     name.len() <= 128
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && !FORBIDDEN.contains(&upper.as_str())
-        && !starts_programs.iter().any(|prefix| upper.starts_with(prefix))
+        && !changes_code(name)
 }
 
 /// Whether a text is the name of an HTTP header that a record may set.

@@ -4,6 +4,7 @@
 //! lock out the user. At the limit, a new connection replaces the one that has been idle longest.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,6 +21,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
@@ -72,10 +74,14 @@ pub async fn serve<L: Listener>(mut listener: L, router: Router, limits: Limits,
     tasks.wait().await;
 }
 
-async fn connection<S>(stream: S, router: Router, open: Arc<Open>, headers: Duration, stop: CancellationToken)
+async fn connection<S>(mut stream: S, router: Router, open: Arc<Open>, headers: Duration, stop: CancellationToken)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
+    if !clock::has_http_date() {
+        let _ = stream.write_all(refusal().as_bytes()).await;
+        return;
+    }
     let registration = open.register();
     let state = registration.state.clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
@@ -87,19 +93,39 @@ where
         }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(headers).auto_date_header(clock::has_http_date());
+    builder.timer(TokioTimer::new()).header_read_timeout(headers);
     let mut served = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let outcome = tokio::select! {
-        outcome = served.as_mut() => outcome,
+        outcome = poll_fn(|context| poll_at_valid_time(served.as_mut(), context)) => outcome,
         () = registration.state.close.cancelled() => return,
         () = stop.cancelled() => {
             served.as_mut().graceful_shutdown();
-            served.await
+            poll_fn(|context| poll_at_valid_time(served.as_mut(), context)).await
         }
     };
     if let Err(error) = outcome {
         tracing::debug!("a connection ended: {error}");
     }
+}
+
+/// Ends a connection if the clock jumps to a time that HTTP does not have: the library would panic.
+fn poll_at_valid_time<F>(served: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output>
+where
+    F: Future<Output = hyper::Result<()>>,
+{
+    if clock::has_http_date() { served.poll(context) } else { Poll::Ready(Ok(())) }
+}
+
+/// The response at a time that HTTP does not have.
+fn refusal() -> String {
+    const WHY: &str = "the clock of this computer shows a time before 1970 or after 9999: set the clock";
+    static LOGGED: std::sync::Once = std::sync::Once::new();
+    LOGGED.call_once(|| tracing::error!("could not serve a connection: {WHY}"));
+    let body = serde_json::json!({"success": false, "error": WHY}).to_string();
+    let length = body.len();
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
 }
 
 /// The open connections of one listener, least recently used first.

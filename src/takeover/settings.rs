@@ -83,6 +83,7 @@ const IN_EFFECT_FOR_SERVER: &[&str] = &[
     "isolation",
     "expose_prompts",
     "init_timeout",
+    "stray_output_timeout",
     "max_concurrent_requests",
     "queue_size",
     "queue_timeout",

@@ -17,7 +17,7 @@ use crate::upstream::isolation::plan::Choice;
 use crate::upstream::list::list_tools;
 use crate::upstream::oauth;
 use crate::upstream::process::{Process, Spawned, spawn};
-use crate::upstream::rejection::rejection;
+use crate::upstream::rejection::{not_mcp, rejection};
 use crate::upstream::server_handles::ServerHandles;
 use crate::upstream::session::client_handler::Client;
 use crate::upstream::session::in_flight::SharedInFlight;
@@ -27,6 +27,7 @@ use crate::upstream::snapshot::Attempt;
 use crate::upstream::start_error;
 use crate::upstream::stderr_tail::StderrTail;
 use crate::upstream::transport::stdio::{self, StdioFastPath};
+use crate::upstream::transport::stray_output::{DEFAULT_LIMIT, StrayOutput};
 use crate::upstream::transport::{http, http_error, legacy_sse};
 use crate::upstream::waiting::ServerStep;
 
@@ -165,7 +166,8 @@ async fn start(
     let attempt = Attempt::new(limit, process.stderr().clone());
     handles.state.send_modify(|state| state.attempt = Some(attempt));
     let in_flight = SharedInFlight::default();
-    let (fast_path, transport) = stdio::open(&config.name, stdout, stdin, in_flight.clone());
+    let stray = StrayOutput::new(config.stray_output_timeout.unwrap_or(DEFAULT_LIMIT));
+    let (fast_path, transport) = stdio::open(&config.name, stdout, stdin, in_flight.clone(), stray);
     let transport = RoutingTransport::new(transport, &config.name, in_flight, handles.broadcasts.clone());
     let attempt = async {
         let service = client.serve_with_lifecycle(transport, lifecycle.mode()).await.map_err(|error| {
@@ -242,8 +244,6 @@ async fn foreign_binary(name: &str, error: &ConnectError, program: Option<PathBu
     found.ok().flatten().map(ConnectError::Failed)
 }
 
-/// Characters of an unexpected answer that are shown.
-const LONGEST_REASON: usize = 200;
 const CLOSED: &str = "the server closed its output during startup";
 const EXITED: &str = "the server exited during startup";
 
@@ -260,8 +260,7 @@ fn not_initialized(error: &ClientInitializeError) -> Failure {
                 ClientInitializeError::NoCompatibleProtocolVersion { .. } => Fault::ProtocolVersion,
                 _ => Fault::NotMcp { over_http: false },
             };
-            let text: String = other.to_string().chars().take(LONGEST_REASON).collect();
-            let text = format!("the server did not answer `initialize` like an MCP server: {text}");
+            let text = format!("the server did not answer `initialize` like an MCP server: {}", not_mcp(other));
             Failure::new(fault, text)
         }
     }

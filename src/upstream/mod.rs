@@ -20,6 +20,7 @@ pub mod one_session;
 pub mod pool;
 pub mod problem;
 pub mod process;
+pub mod process_tree;
 pub mod rejection;
 pub mod resolve;
 pub mod server_handles;

@@ -23,8 +23,8 @@ use crate::upstream::isolation::landlock;
 use crate::upstream::isolation::limits;
 use crate::upstream::isolation::prepare::StartedContainer;
 use crate::upstream::isolation::{Launch, engine};
-use crate::upstream::start_error;
 use crate::upstream::stderr_tail::StderrTail;
+use crate::upstream::{process_tree, start_error};
 
 /// A started server: its process and its two streams.
 pub struct Spawned {
@@ -204,8 +204,7 @@ impl Process {
             crate::os::process::kill_tree(pid);
         }
         if let Some(mark) = self.mark.take() {
-            let kill = move || crate::os::process::kill_marked(|variable| variable == mark.as_bytes());
-            let _ = spawn_blocking(kill).await;
+            let _ = spawn_blocking(move || process_tree::end(mark)).await;
         }
         let _ = self.child.start_kill();
         let _ = tokio::time::timeout(GRACE, self.child.wait()).await;

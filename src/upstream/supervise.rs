@@ -430,6 +430,7 @@ mod tests {
     use crate::upstream::session::router::RoutingTransport;
     use crate::upstream::snapshot::Snapshot;
     use crate::upstream::transport::stdio;
+    use crate::upstream::transport::stray_output::{DEFAULT_LIMIT, StrayOutput};
 
     /// A request of a test to the server in memory.
     enum Does {
@@ -474,7 +475,8 @@ mod tests {
             *self.server.lock().unwrap() = Some(orders);
             tokio::spawn(serve_in_memory(BufReader::new(reads), says, does, ended));
             let in_flight = SharedInFlight::default();
-            let (fast_path, transport) = stdio::open("a", output, input, in_flight.clone());
+            let (fast_path, transport) =
+                stdio::open("a", output, input, in_flight.clone(), StrayOutput::new(DEFAULT_LIMIT));
             let transport = RoutingTransport::new(transport, "a", in_flight, broadcast::channel(8).0);
             let changed = Arc::new(Notify::new());
             let client = Client {

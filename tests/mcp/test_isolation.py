@@ -96,7 +96,8 @@ class Variables(unittest.TestCase):
             world.write_config(json.dumps(config))
             world.start_core()
             world.wait_connected("probe")
-            names = set(json.loads(world.probe("variables"))) - {"LC_CTYPE"}
+            # The last one marks the server's processes.
+            names = set(json.loads(world.probe("variables"))) - {"LC_CTYPE", "MCPPROXY_SERVER_RUN"}
             self.assertEqual(names, {"PATH", "GITHUB_TOKEN", "FOR_ALL"})
 
 
@@ -139,26 +140,52 @@ class Sandbox(unittest.TestCase):
             self.assertEqual(home.stat().st_mode & 0o777, 0o700)
 
     def test_own_session(self):
-        """what a sandboxed server starts in a session of its own ends with it, and one that a killed core left ends at the next start"""
-        program = "import os, subprocess, sys\nsubprocess.Popen(['setsid', 'sleep', str(40000 + os.getpid() % 1000)], stdin=subprocess.DEVNULL)\n"
-        with ProbedWorld(isolation="sandbox") as world:
+        """what a server starts in a session of its own ends with it, with and without a sandbox, and one that a killed core left ends at the next start"""
+        # The shell that starts it has ended, so it has no parent that belongs to the server.
+        program = """
+import os, subprocess, sys
+subprocess.run(["setsid", "sh", "-c", f"trap '' TERM; setsid sleep {40000 + os.getpid() % 1000} < /dev/null > /dev/null 2>&1 &"])
+"""
+        for isolation in ("sandbox", "none"):
+            with self.subTest(isolation=isolation), ProbedWorld(isolation=isolation) as world:
+                script = world.directory / "srv/probe.py"
+                script.write_text(program + script.read_text())
+                sleeping = lambda: [one for one in processes() if one.command[:1] == ["sleep"] and any(str(world.directory) in value for value in one.environment)]
+                core = world.start_core()
+                world.wait_connected("probe")
+                wait_for("its child runs", sleeping)
+                world.post("/api/v1/servers/probe/disable").data
+                wait_for("the child ended with it", lambda: not sleeping(), 20)
+                world.post("/api/v1/servers/probe/enable").data
+                world.wait_connected("probe")
+                wait_for("its child runs", sleeping)
+                left = sleeping()[0].pid
+                core.kill()
+                core.wait()
+                self.assertIn(left, [one.pid for one in sleeping()])
+                world.start_core()
+                wait_for("the next core ended it", lambda: left not in [one.pid for one in sleeping()], 20)
+
+    def test_the_users_browser(self):
+        """a browser that a server without a sandbox opened stays when the server ends, and one that it controls does not"""
+        with ProbedWorld(isolation="none") as world:
+            browser = world.directory / "firefox"
+            shutil.copy(shutil.which("python3", path="/usr/bin"), browser)
+            program = f"""
+import subprocess
+for option in ("https://sign-in", "--headless"):
+    subprocess.Popen(["setsid", {str(browser)!r}, "-c", "import time; time.sleep(1000)", option], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+"""
             script = world.directory / "srv/probe.py"
             script.write_text(program + script.read_text())
-            sleeping = lambda: [one for one in processes() if one.command[:1] == ["sleep"] and any(str(world.root) in value for value in one.environment)]
-            core = world.start_core()
-            world.wait_connected("probe")
-            wait_for("its child runs", sleeping)
-            world.post("/api/v1/servers/probe/disable").data
-            wait_for("the child ended with it", lambda: not sleeping(), 20)
-            world.post("/api/v1/servers/probe/enable").data
-            world.wait_connected("probe")
-            wait_for("its child runs", sleeping)
-            left = sleeping()[0].pid
-            core.kill()
-            core.wait()
-            self.assertIn(left, [one.pid for one in sleeping()])
+            options = lambda: sorted(one.command[-1] for one in processes() if one.command[:1] == [str(browser)])
             world.start_core()
-            wait_for("the next core ended it", lambda: left not in [one.pid for one in sleeping()], 20)
+            world.wait_connected("probe")
+            wait_for("both run", lambda: options() == ["--headless", "https://sign-in"])
+            world.post("/api/v1/servers/probe/disable").data
+            wait_for("one ended", lambda: options() == ["https://sign-in"], 20)
+            wait_for("the server ended", lambda: not any(str(script) in one.command for one in processes()))
+            self.assertEqual(options(), ["https://sign-in"])
 
     def test_the_home_directory_as_an_argument_opens_all_but_the_secrets(self):
         """a server with the home directory as an argument can read it, except for secrets"""

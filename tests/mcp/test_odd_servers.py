@@ -9,7 +9,7 @@ import time
 import unittest
 
 from test_stays_up import Client
-from world import McpOverHttp, World, main, serving, wait_for
+from world import McpOverHttp, World, main, serving, stdio_server, wait_for
 
 # Lists one tool for each violation, with an empty cursor at the end, one malformed tool and one duplicate.
 ODD = r"""
@@ -37,6 +37,8 @@ ODD = {
     "deep": b'{"jsonrpc":"2.0","id":ID,"result":{"content":[],"structuredContent":' + b'{"a":' * 200 + b'1' + b'}' * 200 + b'}}',
     "cut": b'{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"text","text":"cut',
     "empty": b'{"jsonrpc":"2.0","id":ID}',
+    "html": b'<!DOCTYPE html>\n<html><body>502 Bad Gateway</body></html>',
+    "http": b'HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n',
 }
 
 def write(data):
@@ -75,7 +77,7 @@ STREAMS = {
     "named": ("event: ping\ndata: 1\n\nevent: response\ndata: " + '{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"text","text":"named"}]}}' + "\n\n", "named"),
     "text-error": ('data: {"jsonrpc":"2.0","id":ID,"error":"it is full"}\n\n', "it is full"),
 }
-ERRORS = {"deep": "levels deep", "cut": "cut off", "empty": "neither a result nor an error", "python": "could not read",
+ERRORS = {"deep": "levels deep", "cut": "cut off", "empty": "neither a result nor an error", "python": "could not read", "html": "<!DOCTYPE html>", "http": "HTTP/1.1 502",
           "text-error": "it is full", "number-error": "7"}
 
 
@@ -186,6 +188,32 @@ class OddServers(unittest.TestCase):
                         else:
                             self.assertIn(expected, text)
             self.assertEqual(self.timed(Client(world.port), "texts:noise"), "noise")
+
+    def test_text_only(self):
+        """a call that a stdio server answers with text fails after `stray_output_timeout`, and text before an answer fails none"""
+        server = stdio_server(answers="""
+    if message["method"] == "tools/list":
+        result = {"tools": [{"name": name, "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": True}} for name in ("banner", "logs")]}
+    if message["method"] == "tools/call":
+        print("Server 1.0 is listening", flush=True)
+        if message["params"]["name"] == "banner":
+            continue
+        time.sleep(float(message["params"]["arguments"]["seconds"]))
+        print("done", flush=True)
+        result = {"content": [{"type": "text", "text": "answered"}]}
+""").replace("import json", "import json, time", 1)
+        with World(config={"mcpServers": []}) as world:
+            entries = [stdio(name, world.directory, "print('Welcome', flush=True)\n" + server, stray_output_timeout="1s") for name in ("one", "two")]
+            world.write_config({"mcpServers": entries})
+            world.start_core()
+            world.wait_connected("one")
+            world.wait_connected("two")
+            for call in ("first", "later"):
+                with self.subTest(call=call):
+                    self.assertIn("Server 1.0 is listening", self.timed(Client(world.port), "one:banner"))
+            client = Client(world.port)
+            self.assertEqual(client.call("two:logs", seconds=0.2), "answered")
+            self.assertEqual(client.call("two:logs", seconds=2), "answered", "it is known to log")
 
     def test_http(self):
         """a response over HTTP ends its call regardless of its ID or status; a lost session is reopened; a 401 requires a sign-in"""

@@ -12,7 +12,7 @@ import threading
 import time
 import unittest
 
-from world import World, everything, main, wait_for
+from world import CORE, World, everything, main, wait_for
 
 TOOLS = [{"name": name, "description": f"Answers by {name}", "inputSchema": {"type": "object"}} for name in ("json", "chunks", "stream", "resumable", "short")]
 MIB = b"x" * (1 << 20)
@@ -452,6 +452,41 @@ class Ends(unittest.TestCase):
             core.kill()
             core.wait()
             wait_for("its server has ended with it", lambda: not world.processes(), 5)
+
+
+class Clock(unittest.TestCase):
+    def start(self, time):
+        preload = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+        self.assertIsNotNone(preload, "the other clock is missing: run this through scripts/test")
+        world = self.enterContext(World(variables={"LD_PRELOAD": str(preload), "FAKETIME": f"@{time}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}))
+        core = world.start(CORE, "serve")
+
+        def answer():
+            try:
+                return world.get("/ready").json
+            except OSError:
+                return None
+
+        return world, core, answer
+
+    def test_last_year(self):
+        """a core runs in the year 9999"""
+        world, core, answer = self.start("9999-06-01 00:00:00")
+        wait_for("it is ready", lambda: (answer() or {}).get("ready"), 20)
+        world.post("/api/v1/servers", body={"name": "a", "command": "true"}).data
+        self.assertNotIn("panicked", world.output(core))
+
+    def test_no_date(self):
+        """at a time that HTTP does not have, connections are refused with the reason and nothing panics"""
+        for time in ("9999-12-31 12:00:00", "1960-01-01 00:00:00"):
+            with self.subTest(time=time):
+                world, core, answer = self.start(time)
+                refusal = wait_for("it answers", answer, 20)
+                self.assertIn("set the clock", refusal.get("error", ""), refusal)
+                self.assertEqual(world.request("GET", "/ready", over="tcp").status, 503)
+                core.terminate()
+                self.assertEqual(core.wait(10), 0)
+                self.assertNotIn("panicked", world.output(core))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import socket
 import sys
 import unittest
 
-from world import World, main, stdio_server, wait_for
+from world import CORE, World, main, stdio_server, wait_for
 
 SERVER = stdio_server(capabilities=("tools", "prompts", "resources"), answers="""
     if message["method"] == "tools/list":
@@ -235,6 +235,48 @@ class Approvals(unittest.TestCase):
         review = self.review()
         self.assertEqual([(one["field"], one["after"]) for one in review["changes"]], [("command", "touch")])
         self.assertEqual(review["changed_by"], "model in evil")
+
+    def test_who_changed_it(self):
+        """every way to change what a server runs records who did it, also without quarantine"""
+        self.world.request("PATCH", "/api/v1/config", body={"quarantine_enabled": False}).data
+        self.add(enabled=False)
+        self.assertEqual((self.review()["added_by"], self.review().get("changed_by")), ("REST", None))
+        entry = lambda number: {**self.world.config()["mcpServers"][0], "env": {"N": str(number)}, "changed_by": "tray"}
+        patch = lambda number, **more: self.world.request("PATCH", "/api/v1/servers/s", body={"env": {"N": str(number)}}, **more).data
+        merge = lambda number, **more: self.world.request("PATCH", "/api/v1/config", body={"mcpServers": [entry(number)]}, **more).data
+        apply = lambda number, **more: self.world.post("/api/v1/config/apply", body={"mcpServers": [entry(number)]}, **more).data
+        number = 0
+        for change in (patch, merge, apply):
+            for client, name in (("", "REST"), ("tray/1", "tray"), ("webui", "web UI"), ("cli/1", "command line")):
+                number += 1
+                change(number, headers={"X-MCPProxy-Client": client})
+                by = name if name == "REST" else f"REST, then {name}"
+                self.assertEqual((self.review()["added_by"], self.review()["changed_by"]), ("REST", by), change)
+        self.world.post("/api/v1/servers/s/disable").data
+        self.assertEqual(self.review()["changed_by"], "REST, then command line", "this does not change what runs")
+        self.patch_by_model(command="touch")
+        self.assertEqual(self.review()["changed_by"], "model in evil")
+        done = self.world.run(CORE, "upstream", "set", "s", "--env", "N=command")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.review()["changed_by"], "model in evil, then command line")
+        self.world.post("/api/v1/servers/import/json", body={"content": json.dumps({"mcpServers": {"i": {"command": "true"}}})},
+                        headers={"X-MCPProxy-Client": "webui"}).data
+        self.assertEqual(self.world.get("/api/v1/servers/i/review").data["added_by"], "web UI")
+        config = self.world.config()
+        config["mcpServers"][1]["command"] = "false"
+        self.world.write_config(json.dumps(config))
+        by_file = lambda: [one for one in self.world.get("/api/v1/activity").data["activities"]
+                           if one.get("server_name") == "i" and (one.get("metadata") or {}).get("by") == "configuration file"]
+        wait_for("the activity log names the file", by_file)
+        self.world.post("/api/v1/shutdown")
+        self.core.wait(20)
+        done = self.world.run(CORE, "upstream", "set", "i", "--env", "N=offline")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        done = self.world.run(CORE, "upstream", "add", "o", "--", "true")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        entries = {one["name"]: one for one in self.world.config()["mcpServers"]}
+        self.assertEqual(entries["i"]["changed_by"], "command line")
+        self.assertEqual(entries["o"]["added_by"], "command line")
 
     def test_scan(self):
         """with `trust_mode: scan`, tools without findings need no approval, and the others do"""

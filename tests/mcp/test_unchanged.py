@@ -6,13 +6,12 @@ import sys
 import unittest
 
 from test_stays_up import Client
-from world import CORE, McpOverHttp, World, main, serving
+from world import CORE, McpOverHttp, UnixConnection, World, main, serving
 
 # Numbers that a parser easily changes.
 NUMBERS = ["1.0", "1.50", "0.1000", "1e2", "1e+2", "1E5", "1e400", "-1e-400", "2.5E-7", "-0", "-0.0", "12345678901234567890", "18446744073709551616",
            "-9223372036854775809", "0.1234567890123456789", "123456789.123456789", "100000000000000000000000", "5e-324"]
 NESTED = '{"n": [%s], "deep": {"a": [{"b": 2.50}]}, "text": "1.0", "big": 9007199254740993}' % ", ".join(NUMBERS)
-SIGNED = NESTED.replace("1e2", "1e+2").replace("1e400", "1e+400").replace("1E5", "1e+5").replace("2.5E-7", "2.5e-7")
 # A result with members and numbers that the protocol does not define.
 RESULT = (
     '{"content": [{"type": "text", "text": TEXT, "annotations": {"priority": 0.123456789, "x": 1.50}, "extra": {"n": 2.0}},'
@@ -166,10 +165,34 @@ class Unchanged(unittest.TestCase):
             bridge.stderr.close()
 
     def test_rest(self):
-        """numbers and unknown members pass unchanged through `mcpproxy call`, except that exponents get a sign"""
+        """numbers and unknown members pass unchanged through `mcpproxy call` and over REST"""
         for server in self.servers:
-            called = self.world.run(CORE, "call", "tool-read", "-t", f"{server}:echo", "-j", SIGNED, "-o", "json")
-            self.check((server, "call"), '{"result": %s}' % called.stdout, SIGNED)
+            called = self.world.run(CORE, "call", "tool-read", "-t", f"{server}:echo", "-j", NESTED, "-o", "json")
+            self.check((server, "call"), '{"result": %s}' % called.stdout)
+            answer = self.rest("POST", "/api/v1/tools/call", '{"tool_name": "call_tool_read", "arguments": {"name": "%s:echo", "args": %s}}' % (server, NESTED))
+            self.check((server, "REST"), answer.replace('"data":', '"result":', 1))
+
+    def test_settings(self):
+        """numbers in the configuration stay as they were written, through edits of other keys and over REST"""
+        self.rest("PATCH", "/api/v1/config", '{"mine": {"n": [1e400, 1E5, 1.50], "tokens": 2E5}}')
+        self.rest("PATCH", "/api/v1/servers/stdio", '{"mine": 1e400}')
+        self.world.post("/api/v1/servers/stdio/disable").data
+        self.world.post("/api/v1/servers/stdio/enable").data
+        shown = json.loads(self.rest("GET", "/api/v1/config"), parse_float=Number)["data"]["config"]
+        for config in (json.loads(self.world.config_file.read_text(), parse_float=Number), shown):
+            self.assertEqual(config["mine"], {"n": ["1e400", "1E5", "1.50"], "tokens": "2E5"})
+            self.assertEqual(next(one for one in config["mcpServers"] if one["name"] == "stdio")["mine"], "1e400")
+        self.world.wait_connected("stdio")
+
+    def rest(self, method, path, body=None):
+        """Sends text to REST, and returns the text of the response."""
+        connection = UnixConnection(self.world.root / "mcpproxy.sock", 10)
+        connection.request(method, path, body=body, headers={"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        self.assertEqual(answer.status, 200, text)
+        return text
 
 
 if __name__ == "__main__":

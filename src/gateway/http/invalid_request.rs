@@ -151,7 +151,8 @@ fn misfit(method: &str, params: Value) -> Option<String> {
         _ => return None,
     };
     match params {
-        Value::Object(_) => read(params),
+        // The library also refuses a member that occurs twice, of which the value kept the last.
+        Value::Object(_) => Some(read(params).unwrap_or_else(|| "a member occurs twice".to_owned())),
         other => Some(format!("they must be an object, not {}", kind(&other))),
     }
 }
@@ -245,6 +246,8 @@ mod tests {
         assert_eq!(code, -32602);
         assert!(said.contains("`name`"), "{said}");
         assert_eq!(told("tools/call", 5.into()).0, -32602);
+        // The library refused it for a reason that the value does not show.
+        assert_eq!(told("tools/call", json!({"name": "a"})).0, -32602);
         let (code, said) = told(&"x".repeat(1000), Value::Null);
         assert_eq!(code, -32601);
         assert!(said.len() < 100, "{said}");

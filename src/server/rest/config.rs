@@ -14,7 +14,9 @@ use crate::config::Config;
 use crate::config::document::MASK;
 use crate::config::store::StoreError;
 use crate::contract::api::{ConfigApplied, ConfigCheck, ConfigProblem, ShownConfig};
+use crate::contract::exact_numbers::restore_text;
 use crate::contract::failure::FailureKind;
+use crate::server::rest::exact_json;
 use crate::server::rest::response::{failed, ok};
 use crate::server::rest::servers::origin;
 use crate::server::state::App;
@@ -32,12 +34,8 @@ pub async fn show(State(app): State<Arc<App>>) -> Response {
 }
 
 /// Merges a part into the configuration: objects are merged, other values replaced.
-pub async fn patch(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    body: Result<Json<Value>, JsonRejection>,
-) -> Response {
-    let Ok(Json(Value::Object(part))) = body else {
+pub async fn patch(State(app): State<Arc<App>>, headers: HeaderMap, body: exact_json::Body) -> Response {
+    let Some(Value::Object(part)) = exact_json::read(body) else {
         return failed(FailureKind::Invalid, "expected a JSON object: a part of the configuration");
     };
     if Value::Object(part.clone()).to_string().contains(MASK) {
@@ -67,12 +65,8 @@ pub async fn validate(body: Result<Json<Value>, JsonRejection>) -> Response {
 }
 
 /// `POST /api/v1/config/apply`: replaces the settings that the body names.
-pub async fn apply(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    body: Result<Json<Value>, JsonRejection>,
-) -> Response {
-    let Ok(Json(Value::Object(settings))) = body else {
+pub async fn apply(State(app): State<Arc<App>>, headers: HeaderMap, body: exact_json::Body) -> Response {
+    let Some(Value::Object(settings)) = exact_json::read(body) else {
         return failed(FailureKind::Invalid, EXPECTED);
     };
     if let Some(problem) = problem(&Value::Object(settings.clone())) {
@@ -111,6 +105,7 @@ fn applied(restart: &[&str], changed_fields: Vec<String>) -> ConfigApplied {
 /// Returns the error in a configuration.
 fn problem(settings: &Value) -> Option<ConfigProblem> {
     let text = serde_json::to_string_pretty(settings).unwrap_or_default();
+    let text = restore_text(&text);
     let error = Config::parse(Path::new("configuration"), &text).err()?;
     Some(ConfigProblem {
         field: key_at(&text, error.line),

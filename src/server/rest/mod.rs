@@ -6,6 +6,7 @@ pub mod config;
 pub mod connect;
 pub mod diagnostics;
 pub mod events;
+mod exact_json;
 pub mod fix_limiter;
 pub mod fixes;
 pub mod import;

@@ -2,15 +2,20 @@
 
 use axum::Json;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::contract::api::Envelope;
+use crate::contract::exact_numbers::restored;
 use crate::contract::failure::FailureKind;
 
-/// Returns a success with its data.
+/// Returns a success with its data. Numbers have the text that they were read with.
 pub fn ok<T: Serialize>(data: T) -> Response {
-    Json(Envelope::ok(data)).into_response()
+    match serde_json::to_vec(&Envelope::ok(data)) {
+        Ok(json) => ([(CONTENT_TYPE, "application/json")], restored(json)).into_response(),
+        Err(error) => failed(FailureKind::Internal, format!("could not write the response: {error}")),
+    }
 }
 
 /// Returns a failure with a message for the user.

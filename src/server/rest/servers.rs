@@ -21,7 +21,7 @@ use crate::contract::review::{ApproveServer, ApproveTools, ReviewChange, ReviewC
 use crate::control::servers::{ApproveServerError, Origin};
 use crate::os::{browser, files};
 use crate::server::rest::response::{failed, ok, status};
-use crate::server::rest::views;
+use crate::server::rest::{exact_json, views};
 use crate::server::state::App;
 use crate::upstream::error::{ApproveError, SignInError};
 
@@ -34,12 +34,8 @@ pub async fn list(State(app): State<Arc<App>>) -> Response {
 
 /// Adds a server: the body is an entry of `mcpServers`, all keys of which are kept. The server needs approval unless
 /// the user's request or the configuration approves it.
-pub async fn add(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    body: Result<Json<Value>, JsonRejection>,
-) -> Response {
-    let Ok(Json(Value::Object(entry))) = body else {
+pub async fn add(State(app): State<Arc<App>>, headers: HeaderMap, body: exact_json::Body) -> Response {
+    let Some(Value::Object(entry)) = exact_json::read(body) else {
         return failed(FailureKind::Invalid, "expected a JSON object: an entry of `mcpServers`");
     };
     let Some(name) = entry.get("name").and_then(Value::as_str).map(str::to_owned) else {
@@ -56,9 +52,9 @@ pub async fn patch(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    body: Result<Json<Value>, JsonRejection>,
+    body: exact_json::Body,
 ) -> Response {
-    let Ok(Json(Value::Object(part))) = body else {
+    let Some(Value::Object(part)) = exact_json::read(body) else {
         return failed(FailureKind::Invalid, "expected a JSON object: keys of the server's entry");
     };
     if let Some(key) =

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::Deserialize;
@@ -14,7 +12,7 @@ use crate::contract::api::{AllTools, CallRequest, FoundTool, FoundTools, RankExp
 use crate::contract::failure::FailureKind;
 use crate::gateway::tool_answer::ToolAnswer;
 use crate::server::rest::response::{failed, ok};
-use crate::server::rest::views;
+use crate::server::rest::{exact_json, views};
 use crate::server::state::App;
 use crate::upstream::health::ToolApproval;
 
@@ -80,8 +78,8 @@ fn explained(found: Explanation) -> RankExplanation {
 
 /// Calls a tool like an AI client: `{"tool_name":"call_tool_read","arguments":{"name":"server:tool","args":{…}}}`. The
 /// data of the response is the MCP result.
-pub async fn call(State(app): State<Arc<App>>, body: Result<Json<CallRequest>, JsonRejection>) -> Response {
-    let Ok(Json(call)) = body else {
+pub async fn call(State(app): State<Arc<App>>, body: exact_json::Body) -> Response {
+    let Some(call) = exact_json::read::<CallRequest>(body) else {
         return failed(FailureKind::Invalid, "expected {\"tool_name\": \"call_tool_read\", \"arguments\": {…}}");
     };
     if Intent::of_tool(call.tool_name.word()).is_none() {
@@ -92,7 +90,7 @@ pub async fn call(State(app): State<Arc<App>>, body: Result<Json<CallRequest>, J
         return failed(FailureKind::Invalid, sentence);
     }
     match app.proxy.call(call.tool_name.word(), &call.arguments, None).await {
-        Some(Ok(answer)) => match answer.to_json() {
+        Some(Ok(answer)) => match answer.to_exact_json() {
             Some(result) => ok(result),
             None => failed(FailureKind::Upstream, "the server needs input from the user, which REST cannot pass on"),
         },

@@ -144,66 +144,6 @@ const WINDOWS: &[&str] = &[
 
 const PROXY: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "FTP_PROXY"];
 
-/// Variables that change which code runs, or where it comes from. The review marks them when an entry sets one.
-const CHANGES_CODE: &[&str] = &[
-    "PATH",
-    "PATHEXT",
-    "COMSPEC",
-    "SHELL",
-    "LD_PRELOAD",
-    "LD_AUDIT",
-    "LD_LIBRARY_PATH",
-    "DYLD_*",
-    "NODE_OPTIONS",
-    "NODE_PATH",
-    "PYTHONPATH",
-    "PYTHONSTARTUP",
-    "PYTHONHOME",
-    "PYTHONINSPECT",
-    "PYTHONUSERBASE",
-    "PERL5LIB",
-    "PERL5OPT",
-    "RUBYLIB",
-    "RUBYOPT",
-    "BASH_ENV",
-    "ENV",
-    "ZDOTDIR",
-    "JAVA_TOOL_OPTIONS",
-    "_JAVA_OPTIONS",
-    "JDK_JAVA_OPTIONS",
-    "CLASSPATH",
-    "DOTNET_STARTUP_HOOKS",
-    "GIT_SSH",
-    "GIT_SSH_COMMAND",
-    "GIT_EXEC_PATH",
-    "GIT_CONFIG_*",
-    "NPM_CONFIG_*",
-    "npm_config_*",
-    "PIP_INDEX_URL",
-    "PIP_EXTRA_INDEX_URL",
-    "PIP_CONFIG_FILE",
-    "UV_INDEX*",
-    "UV_DEFAULT_INDEX",
-    "UV_EXTRA_INDEX_URL",
-    "UV_PYTHON",
-    "GOFLAGS",
-    "GOPROXY",
-    "RUSTC_WRAPPER",
-    "CARGO_*",
-    "BUN_OPTIONS",
-    "EDITOR",
-    "VISUAL",
-    "PAGER",
-    "BROWSER",
-    "DOCKER_HOST",
-    "CONTAINER_HOST",
-];
-
-/// Whether setting this variable changes which code runs.
-pub fn changes_code(name: &str) -> bool {
-    listed(CHANGES_CODE, name, true)
-}
-
 /// The variables that a server receives. `session` is the environment of this process.
 pub fn for_server<'a>(
     config: &ServerConfig,
@@ -364,22 +304,5 @@ mod tests {
         let variables = for_server(&config, session.into_iter(), true);
         let shown: Vec<_> = variables.iter().map(|(name, variable)| (name.as_str(), variable.value.as_str())).collect();
         assert_eq!(shown, [("PATH", "mine"), ("SystemRoot", "C:\\Windows"), ("TOKEN", "t")]);
-    }
-
-    #[test]
-    fn variables_that_change_code_are_known() {
-        for name in [
-            "NODE_OPTIONS",
-            "LD_PRELOAD",
-            "PATH",
-            "DYLD_INSERT_LIBRARIES",
-            "npm_config_registry",
-            "Path",
-        ] {
-            assert!(changes_code(name), "{name}");
-        }
-        for name in ["API_TOKEN", "HOME", "LANG"] {
-            assert!(!changes_code(name), "{name}");
-        }
     }
 }

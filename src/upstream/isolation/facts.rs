@@ -6,6 +6,7 @@ use super::environment::{self, Source, Variable};
 use super::machine::Machine;
 use super::plan::{Choice, choose};
 use crate::config::ServerConfig;
+use crate::config::code_variables::changes_code;
 use crate::config::isolation::Network;
 use crate::config::references::{self, Kind};
 pub use crate::contract::isolation::{IsolationFacts, VariableFact};
@@ -70,7 +71,7 @@ fn variable_fact(name: &str, variable: &Variable) -> VariableFact {
             Source::Entry => VariableSource::Entry,
         },
         references: if own { references_in(&variable.value) } else { Vec::new() },
-        changes_code: own && environment::changes_code(name),
+        changes_code: own && changes_code(name),
     }
 }
 

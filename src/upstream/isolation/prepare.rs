@@ -20,7 +20,7 @@ use crate::diagnostics::fault::Failure;
 #[cfg(target_os = "linux")]
 use crate::diagnostics::fault::Fault;
 use crate::os::environment::{Environment, home_directory};
-use crate::upstream::start_error;
+use crate::upstream::{process_tree, start_error};
 
 /// Prepares servers for their start. One for each core.
 pub struct Isolator {
@@ -39,7 +39,7 @@ pub struct Launch {
     pub working_directory: Option<PathBuf>,
     pub choice: Choice,
     pub container: Option<StartedContainer>,
-    /// The variable that marks everything that a sandboxed server starts, as `NAME=VALUE`.
+    /// The variable that marks everything that the server starts, as `NAME=VALUE`.
     pub mark: Option<String>,
     #[cfg(target_os = "linux")]
     pub landlock: Option<super::landlock::Prepared>,
@@ -74,7 +74,7 @@ impl Drop for InspectionDirectory {
     }
 }
 
-/// Marks the processes of a sandboxed server. A server without a sandbox may open a browser, which must survive it.
+/// Marks the processes of a server. One in a container has none: the engine ends those.
 const MARK: &str = "MCPPROXY_SERVER_RUN";
 /// How long an engine that answered is taken to be there.
 const REMEMBERED: Duration = Duration::from_secs(60);
@@ -107,7 +107,7 @@ impl Isolator {
         let (all, own) = (format!("{MARK}={}-", self.installation), format!("{MARK}={}", self.own_prefix()));
         let is_left =
             move |variable: &[u8]| variable.starts_with(all.as_bytes()) && !variable.starts_with(own.as_bytes());
-        let _ = tokio::task::spawn_blocking(move || crate::os::process::kill_marked(is_left)).await;
+        let _ = tokio::task::spawn_blocking(move || process_tree::end_left(is_left)).await;
         if !tokio::fs::try_exists(self.containers_mark()).await.unwrap_or(false) {
             return;
         }
@@ -277,14 +277,20 @@ impl<'a> Preparing<'a> {
     }
 
     fn plain(self) -> Result<Launch, Failure> {
+        let mut variables = values(self.variables);
+        let mark = (self.choice != Choice::OwnContainer).then(|| {
+            let mark = format!("{}-{}{}", self.installation, self.unique, process_tree::OPEN);
+            variables.insert(MARK.to_owned(), mark.clone());
+            format!("{MARK}={mark}")
+        });
         Ok(Launch {
             program: self.program?,
             arguments: self.config.args.clone(),
-            variables: values(self.variables),
+            variables,
             working_directory: self.config.working_dir.clone(),
             choice: self.choice,
             container: None,
-            mark: None,
+            mark,
             #[cfg(target_os = "linux")]
             landlock: None,
         })

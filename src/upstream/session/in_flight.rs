@@ -283,6 +283,14 @@ impl InFlightRequests {
         }
     }
 
+    /// The request in flight, if it is the only one and a client's that does not wait for its user.
+    pub fn only_call(&self) -> Option<RequestId> {
+        let mut open = self.requests.iter().filter(|request| !request.is_abandoned());
+        let (only, None) = (open.next()?, open.next()) else { return None };
+        let waits = only.caller.as_ref()?.waits.load(Ordering::Relaxed);
+        (!waits).then(|| only.id.clone())
+    }
+
     fn was_given_out(&self, id: &RequestId) -> bool {
         let NumberOrString::Number(number) = *id else { return false };
         let [library, fast] = self.highest;
@@ -434,6 +442,21 @@ mod tests {
         assert_eq!(in_flight.find(Some(&id(5))), Match::Request(id(5)));
         in_flight.end(&id(5));
         assert_eq!(in_flight.find(Some(&id(5))), Match::Late, "it may be the response to a cancelled request");
+    }
+
+    #[test]
+    fn the_only_call_is_a_clients_that_does_not_wait_for_its_user() {
+        let mut in_flight = InFlightRequests::default();
+        in_flight.begin_unattributed(id(0));
+        assert_eq!(in_flight.only_call(), None, "a request of our own is not a call");
+        in_flight.end(&id(0));
+        let first = begin(&mut in_flight, 1, 7);
+        assert_eq!(in_flight.only_call(), Some(id(1)));
+        first.waits().store(true, Ordering::Relaxed);
+        assert_eq!(in_flight.only_call(), None);
+        first.waits().store(false, Ordering::Relaxed);
+        let _second = begin(&mut in_flight, 2, 7);
+        assert_eq!(in_flight.only_call(), None);
     }
 
     #[test]

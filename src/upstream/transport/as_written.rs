@@ -53,6 +53,10 @@ fn form(result: &RawValue) -> Result<(ServerResult, bool), serde_json::Error> {
 }
 
 fn read(result: &RawValue) -> Result<(ServerResult, bool), serde_json::Error> {
+    if !result.get().starts_with('{') {
+        // The types also read an array, member by member.
+        return Ok((ServerResult::CustomResult(CustomResult::new(serde_json::from_str(result.get())?)), true));
+    }
     let typed = serde_json::from_str::<ServerResult>(result.get())?;
     let has_content = matches!(
         typed,
@@ -98,6 +102,16 @@ mod tests {
                 panic!("{event}")
             };
             assert_eq!(restore_text(&unwrapped(wrapped.0).to_string()), text);
+        }
+    }
+
+    #[test]
+    fn an_array_is_not_a_result_of_a_tool() {
+        for text in ["[]", r#"[[{"type":"text","text":"a"}]]"#, "7"] {
+            let ServerResult::CustomResult(plain) = for_library(&raw(text)).unwrap() else {
+                panic!("{text}")
+            };
+            assert_eq!(plain.0.to_string(), text);
         }
     }
 

@@ -11,7 +11,7 @@ use crate::diagnostics::fault::Fault;
 use crate::upstream::connect_error::ConnectError;
 use crate::upstream::oauth::error_text::{fault_of, is_unknown_client, words};
 use crate::upstream::oauth::policy::has_own;
-use crate::upstream::rejection::rejection;
+use crate::upstream::rejection::{not_mcp, rejection};
 use crate::upstream::transport::error_text::{causes, chain, first_line, shown};
 use crate::upstream::transport::network_fault;
 
@@ -33,7 +33,7 @@ pub fn not_opened(config: &ServerConfig, error: &ClientInitializeError) -> Conne
                 ClientInitializeError::NoCompatibleProtocolVersion { .. } => Fault::ProtocolVersion,
                 _ => Fault::NotMcp { over_http: true },
             };
-            let text = format!("`{}` did not respond like an MCP server: {other}", url());
+            let text = format!("`{}` did not respond like an MCP server: {}", url(), not_mcp(other));
             ConnectError::failed(fault, text)
         }
     }

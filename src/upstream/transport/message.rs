@@ -64,6 +64,8 @@ pub struct Unreadable {
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(default, borrow)]
+    jsonrpc: Option<&'a RawValue>,
+    #[serde(default, borrow)]
     id: Option<&'a RawValue>,
     #[serde(default, borrow)]
     method: Option<&'a RawValue>,
@@ -138,7 +140,7 @@ fn classify<'a>(text: &'a str, head: &Head<'a>) -> Message<'a> {
     let body = match (head.result, head.error) {
         (_, Some(error)) => Body::Error(valid_error(error)),
         (Some(result), None) => Body::Result(Cow::Borrowed(result)),
-        (None, None) if head.id.is_some() => {
+        (None, None) if head.id.is_some() || head.jsonrpc.is_some() => {
             return Message::Unreadable(Unreadable {
                 id,
                 reason: "it has neither a result nor an error".to_owned(),
@@ -223,6 +225,16 @@ pub fn response_after_text(text: &[u8]) -> Option<&[u8]> {
     memchr::memmem::find(text, b"\"jsonrpc\"")?;
     let starts = memchr::memchr_iter(b'{', text).take(MOST_STARTS);
     starts.filter_map(|at| text.get(at..)).find(|rest| matches!(read_clean(rest), Some(Message::Response(_))))
+}
+
+/// The message in a JSON string: some servers encode their messages twice.
+pub fn from_json_string(text: &[u8]) -> Option<Vec<u8>> {
+    if !text.starts_with(b"\"{") {
+        return None;
+    }
+    let message: String = serde_json::from_slice(text).ok()?;
+    memchr::memmem::find(message.as_bytes(), b"\"jsonrpc\"")?;
+    Some(message.into_bytes())
 }
 
 /// A line of UTF-16 as UTF-8, as far as it is ASCII.
@@ -387,6 +399,10 @@ mod tests {
             panic!()
         };
         assert_eq!((cut.id, cut.is_request), (id(4), false));
+        let Message::Unreadable(other_names) = read(br#"{"jsonrpc":"2.0","ID":5,"Result":{}}"#) else {
+            panic!()
+        };
+        assert_eq!((other_names.id, other_names.is_request), (None, false));
         for noise in [r#"{"level":"info"}"#, "{ host: 'x' }", "Listening", "[1]", ""] {
             assert!(matches!(read(noise.as_bytes()), Message::Noise), "{noise}");
         }

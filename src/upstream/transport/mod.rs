@@ -15,4 +15,5 @@ pub mod repair;
 pub mod resolver;
 pub mod stdio;
 pub mod stdio_reader;
+pub mod stray_output;
 pub mod throttle;

@@ -25,6 +25,7 @@ use crate::os::sync::lock;
 use crate::upstream::session::in_flight::{Answer, CallHandle, FIRST_FAST_ID, InFlightRequests, SharedInFlight};
 use crate::upstream::transport::message::line_of;
 use crate::upstream::transport::stdio_reader::Reader;
+use crate::upstream::transport::stray_output::StrayOutput;
 
 /// Messages that may wait for a server to read them.
 const QUEUE: usize = 256;
@@ -202,7 +203,13 @@ pub struct StdioTransport<R> {
 }
 
 /// Opens the fast path and the library's transport over a server's streams.
-pub fn open<R, W>(server: &str, output: R, input: W, in_flight: SharedInFlight) -> (StdioFastPath, StdioTransport<R>)
+pub fn open<R, W>(
+    server: &str,
+    output: R,
+    input: W,
+    in_flight: SharedInFlight,
+    stray: StrayOutput,
+) -> (StdioFastPath, StdioTransport<R>)
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Send + Unpin + 'static,
@@ -218,7 +225,7 @@ where
         }),
     };
     let transport = StdioTransport {
-        reader: Reader::new(server, output, in_flight.clone(), outbox.clone()),
+        reader: Reader::new(server, output, in_flight.clone(), outbox.clone(), stray),
         outbox,
         in_flight,
         over: over.clone(),
@@ -294,6 +301,7 @@ mod tests {
 
     use super::*;
     use crate::upstream::session::in_flight::{CallEvents, SessionId};
+    use crate::upstream::transport::stray_output::DEFAULT_LIMIT;
 
     /// A server's ends of its streams, and ours.
     struct Streams {
@@ -306,7 +314,8 @@ mod tests {
     fn streams() -> Streams {
         let (says, output) = duplex(1 << 10);
         let (input, reads) = duplex(1 << 10);
-        let (fast_path, transport) = open("s", output, input, SharedInFlight::default());
+        let (fast_path, transport) =
+            open("s", output, input, SharedInFlight::default(), StrayOutput::new(DEFAULT_LIMIT));
         Streams {
             says,
             reads: BufReader::new(reads),

@@ -30,6 +30,7 @@ use crate::upstream::transport::as_written;
 use crate::upstream::transport::limits::{LONGEST_ANSWER, LONGEST_NOTIFICATION, longest_answer, too_long};
 use crate::upstream::transport::message::{self, Body, Message, Response, Unreadable, line_of};
 use crate::upstream::transport::repair::Scanner;
+use crate::upstream::transport::stray_output::StrayOutput;
 use crate::upstream::transport::throttle::{self, Throttle};
 
 /// Bytes read at once.
@@ -57,6 +58,7 @@ pub struct Reader<R> {
     /// A message that goes on over several lines, and when it counts as cut off.
     scanner: Scanner,
     cut_off_at: Option<Instant>,
+    stray: StrayOutput,
     ready: VecDeque<RxJsonRpcMessage<RoleClient>>,
     throttle: Throttle,
     warnings: RateLimit,
@@ -96,12 +98,12 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             None => {
                 self.throttle.note_pause();
                 let read = self.output.read(&mut self.chunk);
-                match self.cut_off_at {
+                match [self.cut_off_at, self.stray.fails_at()].into_iter().flatten().min() {
                     None => read.await,
                     Some(at) => match tokio::time::timeout_at(at, read).await {
                         Ok(read) => read,
                         Err(_) => {
-                            self.give_up_multi_line();
+                            self.give_up();
                             return;
                         }
                     },
@@ -120,7 +122,13 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
 impl<R> Reader<R> {
     /// Reads `output`; `outbox` feeds the server's standard input.
-    pub fn new(server: &str, output: R, in_flight: SharedInFlight, outbox: mpsc::Sender<Vec<u8>>) -> Reader<R> {
+    pub fn new(
+        server: &str,
+        output: R,
+        in_flight: SharedInFlight,
+        outbox: mpsc::Sender<Vec<u8>>,
+        stray: StrayOutput,
+    ) -> Reader<R> {
         Reader {
             server: server.to_owned(),
             output,
@@ -132,6 +140,7 @@ impl<R> Reader<R> {
             oversized: None,
             scanner: Scanner::default(),
             cut_off_at: None,
+            stray,
             ready: VecDeque::new(),
             throttle: Throttle::default(),
             warnings: RateLimit::for_warnings(),
@@ -232,7 +241,7 @@ impl<R> Reader<R> {
 
     /// Takes a line that does not begin with a message.
     fn take_other(&mut self, text: &[u8]) {
-        if let Some(text) = message::from_utf16(text) {
+        if let Some(text) = message::from_utf16(text).or_else(|| message::from_json_string(text)) {
             self.take_text(&text);
         } else if let Some(response) = message::response_after_text(text) {
             self.note_noise(text);
@@ -258,6 +267,17 @@ impl<R> Reader<R> {
         }
     }
 
+    /// The server is silent for too long: after a part of a message, or after text.
+    fn give_up(&mut self) {
+        let now = Instant::now();
+        if self.cut_off_at.is_some_and(|at| at <= now) {
+            self.give_up_multi_line();
+        }
+        if let Some((call, reason)) = self.stray.take_failed(now) {
+            self.fail_request(Some(&call), &reason);
+        }
+    }
+
     /// A message over several lines does not go on.
     fn give_up_multi_line(&mut self) {
         self.cut_off_at = None;
@@ -267,9 +287,18 @@ impl<R> Reader<R> {
 
     fn take_message(&mut self, message: Message<'_>, text: &[u8]) {
         match message {
-            Message::Response(response) => self.take_response(response, text),
-            Message::Request(text) => self.take_request(&text),
-            Message::Notification(text) => self.take_notification(&text),
+            Message::Response(response) => {
+                self.stray.note_message(response.id.as_ref());
+                self.take_response(response, text);
+            }
+            Message::Request(text) => {
+                self.stray.note_message(None);
+                self.take_request(&text);
+            }
+            Message::Notification(text) => {
+                self.stray.note_message(None);
+                self.take_notification(&text);
+            }
             Message::Unreadable(unreadable) => {
                 let reason = format!("could not read the server's response: {}", unreadable.reason);
                 self.fail(&unreadable, &reason);
@@ -359,7 +388,11 @@ impl<R> Reader<R> {
         if unreadable.is_request {
             return;
         }
-        let found = lock(&self.in_flight).find(unreadable.id.as_ref());
+        self.fail_request(unreadable.id.as_ref(), reason);
+    }
+
+    fn fail_request(&mut self, id: Option<&RequestId>, reason: &str) {
+        let found = lock(&self.in_flight).find(id);
         let Match::Request(id) = found else { return };
         let error = rejection::unreadable(reason.to_owned());
         if !lock(&self.in_flight).is_fast(&id) {
@@ -371,6 +404,8 @@ impl<R> Reader<R> {
 
     fn note_noise(&mut self, text: &[u8]) {
         if !text.is_empty() {
+            let only_call = lock(&self.in_flight).only_call();
+            self.stray.note_text(text, only_call, Instant::now());
             self.warn("wrote something else than an MCP message to standard output", text);
         }
     }
@@ -435,7 +470,8 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::upstream::session::in_flight::FIRST_FAST_ID;
+    use crate::upstream::session::in_flight::{CallEvents, CallHandle, FIRST_FAST_ID, SessionId};
+    use crate::upstream::transport::stray_output::DEFAULT_LIMIT;
 
     struct Server {
         output: DuplexStream,
@@ -450,7 +486,7 @@ mod tests {
         let in_flight = SharedInFlight::default();
         Server {
             output,
-            reader: Reader::new("s", input, in_flight.clone(), outbox),
+            reader: Reader::new("s", input, in_flight.clone(), outbox, StrayOutput::new(DEFAULT_LIMIT)),
             replies,
             in_flight,
         }
@@ -459,6 +495,17 @@ mod tests {
     impl Server {
         fn fast(&self, number: u32) -> oneshot::Receiver<Answer> {
             lock(&self.in_flight).begin_own((FIRST_FAST_ID + number).into_id()).unwrap()
+        }
+
+        /// A client's call, on the fast path or through the library.
+        fn call(&self, number: u32, fast: bool) -> (Option<oneshot::Receiver<Answer>>, CallEvents) {
+            let (caller, events) = CallHandle::of(SessionId(1));
+            let mut in_flight = lock(&self.in_flight);
+            if fast {
+                return (in_flight.begin_fast((FIRST_FAST_ID + number).into_id(), None, caller), events);
+            }
+            in_flight.begin(number.into_id(), None, caller);
+            (None, events)
         }
 
         fn library(&self, number: u32) {
@@ -521,6 +568,7 @@ mod tests {
             (r#"[{"jsonrpc":"2.0","id":ID,"result":{"t":1}}]"#, json!(1)),
             (r#"[12:00:00] INFO {x} answered {"jsonrpc":"2.0","id":ID,"result":{"t":1}}"#, json!(1)),
             (r#"{"jsonrpc":"2.0","id":ID,"method":"tools/call","result":{"t":1}}"#, json!(1)),
+            (r#""{\"jsonrpc\":\"2.0\",\"id\":ID,\"result\":{\"t\":1}}""#, json!(1)),
             ("\u{feff}{\"jsonrpc\":\"2.0\",\"id\":ID,\"result\":{\"t\":1}}", json!(1)),
         ]
         .into_iter()
@@ -539,6 +587,7 @@ mod tests {
         vec![
             r#"{"jsonrpc":"2.0","id":ID}"#.to_owned(),
             r#"{"jsonrpc":"2.0","id":ID,"result":null}"#.to_owned(),
+            r#"{"jsonrpc":"2.0","ID":ID,"Result":{"t":1}}"#.to_owned(),
             format!(r#"{{"jsonrpc":"2.0","id":ID,"result":{{"t":{deep}}}}}"#),
             r#"{"jsonrpc":"2.0","id":ID,"result":{"t":}}"#.to_owned(),
             r#"{"jsonrpc":"2.0","id":ID,"result":{"t":"cut"#.to_owned(),
@@ -639,6 +688,57 @@ mod tests {
         server.write(b"Listening on stdio\n{\"level\":\"info\"}\n{ host: 'x' }\n[INFO] ready\n").await;
         server.write(&with_id(br#"{"jsonrpc":"2.0","id":ID,"result":{"t":1}}"#, FIRST_FAST_ID)).await;
         assert_eq!(server.until(answer).await["t"], 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_in_place_of_a_response_fails_the_only_call_on_both_paths() {
+        for fast in [true, false] {
+            let mut server = server();
+            let (mut answer, _events) = server.call(1, fast);
+            server.write(b"<!DOCTYPE html>\n<h1>502 Bad Gateway</h1>\n").await;
+            let error = match &mut answer {
+                Some(answer) => tokio::select! {
+                    message = server.reader.next() => panic!("{message:?}"),
+                    answer = answer => format!("{:?}", answer.unwrap()),
+                },
+                None => server.next().await.to_string(),
+            };
+            assert!(
+                error.contains("the server wrote text instead of a response") && error.contains("<!DOCTYPE html>"),
+                "{error}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn text_that_a_message_follows_fails_no_call() {
+        let mut server = server();
+        let (answer, _events) = server.call(1, true);
+        let mut output = server.detach();
+        let slow = async {
+            for line in ["Listening", "10 %", "{\"level\":\"info\"}"] {
+                output.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+                tokio::time::sleep(DEFAULT_LIMIT - Duration::from_secs(1)).await;
+            }
+            output
+                .write_all(&with_id(br#"{"jsonrpc":"2.0","id":ID,"result":{"t":1}}"#, FIRST_FAST_ID + 1))
+                .await
+                .unwrap();
+        };
+        let (answered, ()) = tokio::join!(server.until(answer.unwrap()), slow);
+        assert_eq!(answered["t"], 1);
+        // From now on it is known to log.
+        let (answer, _events) = server.call(2, true);
+        let slow = async {
+            output.write_all(b"<html>\n").await.unwrap();
+            tokio::time::sleep(2 * DEFAULT_LIMIT).await;
+            output
+                .write_all(&with_id(br#"{"jsonrpc":"2.0","id":ID,"result":{"t":2}}"#, FIRST_FAST_ID + 2))
+                .await
+                .unwrap();
+        };
+        let (answered, ()) = tokio::join!(server.until(answer.unwrap()), slow);
+        assert_eq!(answered["t"], 2);
     }
 
     #[tokio::test]
