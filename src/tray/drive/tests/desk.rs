@@ -64,6 +64,10 @@ struct CoreState {
     version: String,
     /// Answers by `METHOD path`, other than an empty object.
     answers: BTreeMap<String, (u16, Value)>,
+    /// Whether `GET /ready` says that the core serves.
+    ready: bool,
+    /// This is a Go core, which answers 404 to what it does not have.
+    is_go: bool,
     /// How often each `METHOD path` was requested.
     requests: BTreeMap<String, usize>,
     events: Option<mpsc::Sender<Bytes>>,
@@ -90,7 +94,10 @@ impl FakeCore {
         let call = format!("{} {}", request.method(), request.uri().path());
         let body = request.into_body().collect().await.unwrap().to_bytes();
         match call.as_str() {
-            "GET /ready" => return response(200, &json!({"ready": true})),
+            "GET /ready" => {
+                let ready = self.state.lock().unwrap().ready;
+                return response(if ready { 200 } else { 503 }, &json!({"ready": ready}));
+            }
             "GET /events" => return self.open_events(),
             _ => {}
         }
@@ -108,6 +115,7 @@ impl FakeCore {
             Some((code, message)) => response(*code, &json!({"success": false, "error": message})),
             None if call == "GET /api/v1/info" => response(200, &json!({"success": true, "data": state.info()})),
             None if call == "GET /api/v1/connect" => response(200, &json!({"success": true, "data": []})),
+            None if state.is_go => response(404, &json!("404 page not found")),
             None => response(200, &json!({"success": true, "data": {}})),
         }
     }
@@ -253,6 +261,23 @@ impl Desk {
         desk.run(|_| {}).await
     }
 
+    /// Starts a driver next to a running Go core, which gives the answers that v0.60 gave.
+    pub async fn with_go_core() -> Desk {
+        let desk = Desk::prepare();
+        {
+            let mut core = desk.core.state.lock().unwrap();
+            core.running = true;
+            core.is_go = true;
+            core.answers = recorded();
+            let pid = core.pid;
+            if let Some((_, info)) = core.answers.get_mut("GET /api/v1/info") {
+                info["pid"] = json!(pid);
+                info["launched_by"] = json!("");
+            }
+        }
+        desk.run(|_| {}).await
+    }
+
     /// Starts a driver that has started its own core, which serves.
     pub async fn with_own_core() -> Desk {
         let desk = Desk::without_core(|_| {}).await;
@@ -275,6 +300,8 @@ impl Desk {
                 launched_by: "",
                 version: "1.2.3".to_owned(),
                 answers: BTreeMap::new(),
+                ready: true,
+                is_go: false,
                 requests: BTreeMap::new(),
                 events: None,
             }),
@@ -382,6 +409,23 @@ impl Desk {
         self.settle().await;
     }
 
+    /// The core sends an event without the usual envelope.
+    pub async fn bare_event(&self, name: &str, data: &Value) {
+        let events = self.core.state.lock().unwrap().events.clone().unwrap();
+        events.send(Bytes::from(format!("event: {name}\ndata: {data}\n\n"))).await.unwrap();
+        self.settle().await;
+    }
+
+    /// Whether the driver holds the core's event stream open.
+    pub fn is_followed(&self) -> bool {
+        self.core.state.lock().unwrap().events.as_ref().is_some_and(|events| !events.is_closed())
+    }
+
+    /// `GET /ready` no longer says that the core serves.
+    pub fn is_not_ready(&self) {
+        self.core.state.lock().unwrap().ready = false;
+    }
+
     /// The core ends: it stops listening, its event stream ends, and a child's exit is reported.
     pub async fn core_ends(&self, code: i32, stderr: &str) {
         let pid = {
@@ -426,6 +470,21 @@ impl Desk {
     pub fn shown_at(&self) -> Vec<Instant> {
         self.views.lock().unwrap().iter().map(|(at, _)| *at).collect()
     }
+}
+
+/// The answers of the Go core v0.60, by `METHOD path`.
+pub fn recorded() -> BTreeMap<String, (u16, Value)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/go-homes/full");
+    let mut answers = BTreeMap::new();
+    for file in ["rest-v0.60.json", "actions-v0.60.json"] {
+        let all: BTreeMap<String, Value> = serde_json::from_str(&read(&folder.join(file))).unwrap();
+        for (call, answer) in all {
+            let status = u16::try_from(answer["status"].as_u64().unwrap()).unwrap();
+            let call = call.split(' ').take(2).collect::<Vec<_>>().join(" ");
+            answers.entry(call).or_insert((status, answer["body"]["data"].clone()));
+        }
+    }
+    answers
 }
 
 pub fn write(path: &Path, text: &str) {

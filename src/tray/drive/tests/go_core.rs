@@ -1,0 +1,122 @@
+//! Next to a running Go core, with the answers that v0.60 gave.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::desk::{self, Desk, FIRST_PID};
+use super::{NOTHING, seconds};
+use crate::tray::menu::{Command, ServerCommand};
+
+#[tokio::test(start_paused = true)]
+async fn its_version_servers_and_waiting_tools_are_shown() {
+    let desk = Desk::with_go_core().await;
+    assert_eq!(desk.taken(), ["follow"], "no second core");
+    desk.pass(seconds(1)).await;
+    let shown = desk.shown();
+    for part in ["MCPProxy 0.60.0 — running", "2 tools to approve", "Profile: All servers", "Send anonymous"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_shown_as_stopping_and_its_stream_is_closed_because_it_waits_for_that() {
+    for says_so in [true, false] {
+        let desk = Desk::with_go_core().await;
+        assert!(desk.is_followed());
+        if says_so {
+            let status = json!({"running": true, "status": {"phase": "Stopping", "message": "Server is stopping..."}});
+            desk.bare_event("status", &status).await;
+        }
+        desk.is_not_ready();
+        desk.pass(seconds(4)).await;
+        assert!(!desk.is_followed(), "{says_so}");
+        assert!(desk.shown().contains("MCPProxy 0.60.0 — stopping"), "{}", desk.shown());
+        desk.core_ends(0, "").await;
+        desk.pass(seconds(5)).await;
+        assert!(desk.shown().contains("No core is running"), "{}", desk.shown());
+        assert_eq!(desk.taken(), ["follow"], "it is not replaced");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_is_read_again_after_an_event_and_at_each_ping() {
+    let desk = Desk::with_go_core().await;
+    let early = json!({"name": "early", "enabled": true, "connected": true, "status": "ready", "tool_count": 0});
+    desk.event("servers.changed", &json!({"reason": "server_connected", "servers": [early]})).await;
+    desk.pass(Duration::from_millis(300)).await;
+    let mut later = early.clone();
+    later["tool_count"] = json!(7);
+    desk.answers("GET /api/v1/servers", 200, json!({"servers": [later.clone()]}));
+    desk.pass(seconds(2)).await;
+    assert!(desk.shown().contains("connected · 7 tools"), "{}", desk.shown());
+
+    later["tool_count"] = json!(8);
+    desk.answers("GET /api/v1/servers", 200, json!({"servers": [later]}));
+    desk.event("ping", &json!({})).await;
+    desk.pass(seconds(2)).await;
+    assert!(desk.shown().contains("connected · 8 tools"), "{}", desk.shown());
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_logs_open_under_its_names_and_in_its_directory() {
+    let desk = Desk::with_go_core().await;
+    let logs = desk.root.path().join("go-logs");
+    std::fs::create_dir_all(&logs).unwrap();
+    desk::write(&desk.root.config(), &json!({"logging": {"log_dir": logs}}).to_string());
+    for (server, file) in [
+        ("changing", "server-changing.log"),
+        ("io.github.ann/notes", "server-io.github.ann_notes.log"),
+    ] {
+        desk.taken();
+        desk.choose(Command::Server(ServerCommand::ViewLog, server.to_owned())).await;
+        assert_eq!(desk.taken(), ["open go-logs"], "{server} has none yet");
+        desk::write(&logs.join(file), "INFO connected\n");
+        desk.choose(Command::Server(ServerCommand::ViewLog, server.to_owned())).await;
+        assert_eq!(desk.taken(), [format!("open {file}")]);
+    }
+    desk.choose(Command::OpenLogs).await;
+    assert_eq!(desk.taken(), ["open go-logs"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_report_is_shown_and_its_statistics_are_turned_off() {
+    let desk = Desk::with_go_core().await;
+    desk.taken();
+    desk.choose(Command::ShowReport).await;
+    assert_eq!(desk.taken(), ["open next-report.json"]);
+    let report: serde_json::Value = serde_json::from_str(&desk::read(&desk.root.logs().join("next-report.json"))).unwrap();
+    assert_eq!(report, desk::recorded()["GET /api/v1/telemetry/payload"].1, "as the core would send it");
+
+    let mut config = desk::recorded()["GET /api/v1/config"].1.clone();
+    config["config"]["telemetry"]["enabled"] = json!(false);
+    desk.answers("GET /api/v1/config", 200, config);
+    desk.choose(Command::ToggleStatistics).await;
+    let sent = r#"PATCH /api/v1/config {"telemetry":{"enabled":false}}"#;
+    assert_eq!(desk.taken(), ["untick statistics", sent]);
+    desk.choose(Command::ToggleStatistics).await;
+    let sent = r#"PATCH /api/v1/config {"telemetry":{"enabled":true}}"#;
+    assert_eq!(desk.taken()[1..], [sent], "the menu shows that they are off");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_is_explained_by_the_last_error_of_its_coloured_log() {
+    let desk = Desk::with_own_core().await;
+    let log = "2026-11-30 02:41:54\t\u{1b}[31mERROR\u{1b}[0m\tserver.go:9\tFailed to open database\t{\"error\": \"no space left\"}\n\
+               2026-11-30 02:41:54\t\u{1b}[34mINFO\u{1b}[0m\tlifecycle.go:355\tSuccessfully indexed tools\t{\"count\": 22}\n";
+    for _ in 0..2 {
+        desk.core_ends(1, log).await;
+        desk.pass(seconds(1)).await;
+    }
+    assert!(desk.shown().contains("The core crashed: Failed to open database: no space left"), "{}", desk.shown());
+    assert!(!desk.shown().contains('\u{1b}'));
+    let indexed = log.lines().nth(1).unwrap();
+    desk.pass(seconds(60)).await;
+    for _ in 0..2 {
+        desk.core_ends(1, indexed).await;
+        desk.pass(seconds(1)).await;
+    }
+    assert!(desk.shown().contains("it exited with code 1 and no message"), "{}", desk.shown());
+    assert!(desk.taken().iter().all(|taken| *taken != format!("kill {FIRST_PID}")));
+    assert_eq!(desk.taken(), NOTHING);
+}
