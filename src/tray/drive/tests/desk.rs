@@ -64,8 +64,8 @@ struct CoreState {
     version: String,
     /// Answers by `METHOD path`, other than an empty object.
     answers: BTreeMap<String, (u16, Value)>,
-    /// Whether `GET /ready` says that the core serves.
-    ready: bool,
+    /// The answer to `GET /ready`.
+    ready: (u16, Value),
     /// This is a Go core, which answers 404 to what it does not have.
     is_go: bool,
     /// How often each `METHOD path` was requested.
@@ -95,8 +95,8 @@ impl FakeCore {
         let body = request.into_body().collect().await.unwrap().to_bytes();
         match call.as_str() {
             "GET /ready" => {
-                let ready = self.state.lock().unwrap().ready;
-                return response(if ready { 200 } else { 503 }, &json!({"ready": ready}));
+                let (code, body) = &self.state.lock().unwrap().ready;
+                return response(*code, body);
             }
             "GET /events" => return self.open_events(),
             _ => {}
@@ -261,6 +261,14 @@ impl Desk {
         desk.run(|_| {}).await
     }
 
+    /// Starts a driver next to a program that answers, but not like a core.
+    pub async fn with_strange_core() -> Desk {
+        let desk = Desk::prepare();
+        desk.answers_ready(200, json!("nonsense"));
+        desk.core.state.lock().unwrap().running = true;
+        desk.run(|_| {}).await
+    }
+
     /// Starts a driver next to a running Go core, which gives the answers that v0.60 gave.
     pub async fn with_go_core() -> Desk {
         let desk = Desk::prepare();
@@ -300,7 +308,7 @@ impl Desk {
                 launched_by: "",
                 version: "1.2.3".to_owned(),
                 answers: BTreeMap::new(),
-                ready: true,
+                ready: (200, json!({"ready": true})),
                 is_go: false,
                 requests: BTreeMap::new(),
                 events: None,
@@ -421,9 +429,9 @@ impl Desk {
         self.core.state.lock().unwrap().events.as_ref().is_some_and(|events| !events.is_closed())
     }
 
-    /// `GET /ready` no longer says that the core serves.
-    pub fn is_not_ready(&self) {
-        self.core.state.lock().unwrap().ready = false;
+    /// Sets the answer to `GET /ready`.
+    pub fn answers_ready(&self, code: u16, body: Value) {
+        self.core.state.lock().unwrap().ready = (code, body);
     }
 
     /// The core ends: it stops listening, its event stream ends, and a child's exit is reported.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::desk::{self, Desk, FIRST_PID};
+use super::desk::{self, Desk};
 use super::{NOTHING, seconds};
 use crate::tray::menu::{Command, ServerCommand};
 
@@ -14,7 +14,7 @@ async fn its_version_servers_and_waiting_tools_are_shown() {
     assert_eq!(desk.taken(), ["follow"], "no second core");
     desk.pass(seconds(1)).await;
     let shown = desk.shown();
-    for part in ["MCPProxy 0.60.0 — running", "2 tools to approve", "Profile: All servers", "Send anonymous"] {
+    for part in ["MCPProxy 0.60.0 — running", "2 tools to approve", "Profile: All servers", "Anonymous statistics"] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
 }
@@ -28,7 +28,7 @@ async fn it_is_shown_as_stopping_and_its_stream_is_closed_because_it_waits_for_t
             let status = json!({"running": true, "status": {"phase": "Stopping", "message": "Server is stopping..."}});
             desk.bare_event("status", &status).await;
         }
-        desk.is_not_ready();
+        desk.answers_ready(503, json!({"ready": false}));
         desk.pass(seconds(4)).await;
         assert!(!desk.is_followed(), "{says_so}");
         assert!(desk.shown().contains("MCPProxy 0.60.0 — stopping"), "{}", desk.shown());
@@ -117,6 +117,14 @@ async fn a_crash_is_explained_by_the_last_error_of_its_coloured_log() {
         desk.pass(seconds(1)).await;
     }
     assert!(desk.shown().contains("it exited with code 1 and no message"), "{}", desk.shown());
-    assert!(desk.taken().iter().all(|taken| *taken != format!("kill {FIRST_PID}")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_core_with_strange_answers_is_reported_with_advice_and_neither_stopped_nor_doubled() {
+    let desk = Desk::with_strange_core().await;
+    desk.pass(seconds(90)).await;
+    let shown = desk.shown();
+    assert!(shown.contains("The core is running but not responding: could not understand the answer"), "{shown}");
+    assert!(shown.contains("Quit the running core, then choose Start core"), "{shown}");
     assert_eq!(desk.taken(), NOTHING);
 }
