@@ -33,12 +33,15 @@ fn decide(tls: &TlsConfig, platform: Platform) -> Result<bool, (String, String)>
         return Ok(false);
     }
     if tls.require_client_cert {
-        let sentence = "could not serve HTTPS: `tls.require_client_cert` is set, but MCPProxy cannot check client certificates";
-        let help = "set `tls.require_client_cert` to false, and `require_mcp_auth` to true to ask for the API key instead";
+        let sentence =
+            "could not serve HTTPS: `tls.require_client_cert` is set, but MCPProxy cannot check client certificates";
+        let help =
+            "set `tls.require_client_cert` to false, and `require_mcp_auth` to true to ask for the API key instead";
         return Err((sentence.to_owned(), help.to_owned()));
     }
     if platform != Platform::Linux {
-        let sentence = "could not serve HTTPS: `tls.enabled` is set, but MCPProxy does not support HTTPS on this system";
+        let sentence =
+            "could not serve HTTPS: `tls.enabled` is set, but MCPProxy does not support HTTPS on this system";
         let help = "set `tls.enabled` to false: only programs on this computer reach a loopback address";
         return Err((sentence.to_owned(), help.to_owned()));
     }

@@ -95,8 +95,8 @@ impl FakeCore {
         let body = request.into_body().collect().await.unwrap().to_bytes();
         match call.as_str() {
             "GET /ready" => {
-                let (code, body) = &self.state.lock().unwrap().ready;
-                return response(*code, body);
+                let (code, body) = self.state.lock().unwrap().ready.clone();
+                return response(code, &body);
             }
             "GET /events" => return self.open_events(),
             _ => {}
@@ -269,14 +269,14 @@ impl Desk {
         desk.run(|_| {}).await
     }
 
-    /// Starts a driver next to a running Go core, which gives the answers that v0.60 gave.
-    pub async fn with_go_core() -> Desk {
+    /// Starts a driver next to a running Go core, which gives these answers by `METHOD path`.
+    pub async fn with_go_core(answers: BTreeMap<String, (u16, Value)>) -> Desk {
         let desk = Desk::prepare();
         {
             let mut core = desk.core.state.lock().unwrap();
             core.running = true;
             core.is_go = true;
-            core.answers = recorded();
+            core.answers = answers;
             let pid = core.pid;
             if let Some((_, info)) = core.answers.get_mut("GET /api/v1/info") {
                 info["pid"] = json!(pid);
@@ -478,21 +478,6 @@ impl Desk {
     pub fn shown_at(&self) -> Vec<Instant> {
         self.views.lock().unwrap().iter().map(|(at, _)| *at).collect()
     }
-}
-
-/// The answers of the Go core v0.60, by `METHOD path`.
-pub fn recorded() -> BTreeMap<String, (u16, Value)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/go-homes/full");
-    let mut answers = BTreeMap::new();
-    for file in ["rest-v0.60.json", "actions-v0.60.json"] {
-        let all: BTreeMap<String, Value> = serde_json::from_str(&read(&folder.join(file))).unwrap();
-        for (call, answer) in all {
-            let status = u16::try_from(answer["status"].as_u64().unwrap()).unwrap();
-            let call = call.split(' ').take(2).collect::<Vec<_>>().join(" ");
-            answers.entry(call).or_insert((status, answer["body"]["data"].clone()));
-        }
-    }
-    answers
 }
 
 pub fn write(path: &Path, text: &str) {

@@ -1,20 +1,42 @@
 //! Next to a running Go core, with the answers that v0.60 gave.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::desk::{self, Desk};
 use super::{NOTHING, seconds};
 use crate::tray::menu::{Command, ServerCommand};
 
+/// The answers of the Go core v0.60, by `METHOD path`.
+fn recorded() -> BTreeMap<String, (u16, Value)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/go-homes/full");
+    let mut answers = BTreeMap::new();
+    for file in ["rest-v0.60.json", "actions-v0.60.json"] {
+        let all: BTreeMap<String, Value> = serde_json::from_str(&desk::read(&folder.join(file))).unwrap();
+        for (call, answer) in all {
+            let status = u16::try_from(answer["status"].as_u64().unwrap()).unwrap();
+            let call = call.split(' ').take(2).collect::<Vec<_>>().join(" ");
+            answers.entry(call).or_insert((status, answer["body"]["data"].clone()));
+        }
+    }
+    answers
+}
+
 #[tokio::test(start_paused = true)]
 async fn its_version_servers_and_waiting_tools_are_shown() {
-    let desk = Desk::with_go_core().await;
+    let desk = Desk::with_go_core(recorded()).await;
     assert_eq!(desk.taken(), ["follow"], "no second core");
     desk.pass(seconds(1)).await;
     let shown = desk.shown();
-    for part in ["MCPProxy 0.60.0 — running", "2 tools to approve", "Profile: All servers", "Anonymous statistics"] {
+    for part in [
+        "MCPProxy 0.60.0 — running",
+        "2 tools to approve",
+        "Profile: All servers",
+        "Anonymous statistics",
+    ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
 }
@@ -22,7 +44,7 @@ async fn its_version_servers_and_waiting_tools_are_shown() {
 #[tokio::test(start_paused = true)]
 async fn it_is_shown_as_stopping_and_its_stream_is_closed_because_it_waits_for_that() {
     for says_so in [true, false] {
-        let desk = Desk::with_go_core().await;
+        let desk = Desk::with_go_core(recorded()).await;
         assert!(desk.is_followed());
         if says_so {
             let status = json!({"running": true, "status": {"phase": "Stopping", "message": "Server is stopping..."}});
@@ -41,7 +63,7 @@ async fn it_is_shown_as_stopping_and_its_stream_is_closed_because_it_waits_for_t
 
 #[tokio::test(start_paused = true)]
 async fn a_server_is_read_again_after_an_event_and_at_each_ping() {
-    let desk = Desk::with_go_core().await;
+    let desk = Desk::with_go_core(recorded()).await;
     let early = json!({"name": "early", "enabled": true, "connected": true, "status": "ready", "tool_count": 0});
     desk.event("servers.changed", &json!({"reason": "server_connected", "servers": [early]})).await;
     desk.pass(Duration::from_millis(300)).await;
@@ -60,7 +82,7 @@ async fn a_server_is_read_again_after_an_event_and_at_each_ping() {
 
 #[tokio::test(start_paused = true)]
 async fn its_logs_open_under_its_names_and_in_its_directory() {
-    let desk = Desk::with_go_core().await;
+    let desk = Desk::with_go_core(recorded()).await;
     let logs = desk.root.path().join("go-logs");
     std::fs::create_dir_all(&logs).unwrap();
     desk::write(&desk.root.config(), &json!({"logging": {"log_dir": logs}}).to_string());
@@ -81,14 +103,14 @@ async fn its_logs_open_under_its_names_and_in_its_directory() {
 
 #[tokio::test(start_paused = true)]
 async fn its_report_is_shown_and_its_statistics_are_turned_off() {
-    let desk = Desk::with_go_core().await;
+    let desk = Desk::with_go_core(recorded()).await;
     desk.taken();
     desk.choose(Command::ShowReport).await;
     assert_eq!(desk.taken(), ["open next-report.json"]);
-    let report: serde_json::Value = serde_json::from_str(&desk::read(&desk.root.logs().join("next-report.json"))).unwrap();
-    assert_eq!(report, desk::recorded()["GET /api/v1/telemetry/payload"].1, "as the core would send it");
+    let report: Value = serde_json::from_str(&desk::read(&desk.root.logs().join("next-report.json"))).unwrap();
+    assert_eq!(report, recorded()["GET /api/v1/telemetry/payload"].1, "as the core would send it");
 
-    let mut config = desk::recorded()["GET /api/v1/config"].1.clone();
+    let mut config = recorded()["GET /api/v1/config"].1.clone();
     config["config"]["telemetry"]["enabled"] = json!(false);
     desk.answers("GET /api/v1/config", 200, config);
     desk.choose(Command::ToggleStatistics).await;
@@ -124,7 +146,12 @@ async fn a_core_with_strange_answers_is_reported_with_advice_and_neither_stopped
     let desk = Desk::with_strange_core().await;
     desk.pass(seconds(90)).await;
     let shown = desk.shown();
-    assert!(shown.contains("The core is running but not responding: could not understand the answer"), "{shown}");
-    assert!(shown.contains("Quit the running core, then choose Start core"), "{shown}");
+    for part in [
+        "The core is running but not responding: could not",
+        "understand the answer of the core",
+        "Quit the running core, then choose Start core",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
     assert_eq!(desk.taken(), NOTHING);
 }
