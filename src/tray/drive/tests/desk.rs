@@ -462,6 +462,11 @@ impl Desk {
         self.system.state.lock().unwrap().starts.push_back(failure);
     }
 
+    /// The core refuses new connections, but its event stream stays open.
+    pub fn stops_listening(&self) {
+        self.core.state.lock().unwrap().running = false;
+    }
+
     /// The core of another program starts again.
     pub fn core_returns(&self) {
         self.core.state.lock().unwrap().running = true;

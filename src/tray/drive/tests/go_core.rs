@@ -43,17 +43,35 @@ async fn its_version_servers_and_waiting_tools_are_shown() {
 
 #[tokio::test(start_paused = true)]
 async fn it_is_shown_as_stopping_and_its_stream_is_closed_because_it_waits_for_that() {
-    for says_so in [true, false] {
+    let stopping = json!({"running": true, "status": {"phase": "Stopping", "message": "Server is stopping..."}});
+    for sign in [
+        "an event",
+        "it is not ready",
+        "it refuses connections",
+        "it refuses a request",
+    ] {
         let desk = Desk::with_go_core(recorded()).await;
         assert!(desk.is_followed());
-        if says_so {
-            let status = json!({"running": true, "status": {"phase": "Stopping", "message": "Server is stopping..."}});
-            desk.bare_event("status", &status).await;
+        match sign {
+            "an event" => {
+                desk.bare_event("status", &stopping).await;
+                desk.answers_ready(503, json!({"ready": false}));
+            }
+            "it is not ready" => desk.answers_ready(503, json!({"ready": false})),
+            "it refuses connections" => desk.stops_listening(),
+            _ => {
+                desk.event("servers.changed", &json!({})).await;
+                desk.stops_listening();
+            }
         }
-        desk.answers_ready(503, json!({"ready": false}));
-        desk.pass(seconds(4)).await;
-        assert!(!desk.is_followed(), "{says_so}");
-        assert!(desk.shown().contains("MCPProxy 0.60.0 — stopping"), "{}", desk.shown());
+        let is_noticed = || !desk.is_followed() && desk.shown().contains("MCPProxy 0.60.0 — stopping");
+        for _ in 0..40 {
+            if is_noticed() {
+                break;
+            }
+            desk.pass(Duration::from_millis(100)).await;
+        }
+        assert!(is_noticed(), "{sign}: {}", desk.shown());
         desk.core_ends(0, "").await;
         desk.pass(seconds(5)).await;
         assert!(desk.shown().contains("No core is running"), "{}", desk.shown());
