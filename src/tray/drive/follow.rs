@@ -117,8 +117,9 @@ async fn forward(
     let mut look = tokio::time::interval(READY_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     tell(Input::Info(Box::new(info))).await;
-    let mut again: Option<Instant> = None;
-    let mut is_list_old = false;
+    // The stream does not repeat the events from just before it began.
+    let mut again = (!is_ours).then(|| Instant::now() + LISTS_EVERY);
+    let mut is_list_old = !is_ours;
     let mut asked = Instant::now();
     tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
     tell(profiles(client).await).await;

@@ -80,12 +80,19 @@ async fn it_is_shown_as_stopping_and_its_stream_is_closed_because_it_waits_for_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_is_read_again_after_an_event_and_at_each_ping() {
-    let desk = Desk::with_go_core(recorded()).await;
+async fn a_server_is_read_again_after_the_first_time_after_an_event_and_at_each_ping() {
     let early = json!({"name": "early", "enabled": true, "connected": true, "status": "ready", "tool_count": 0});
+    let mut answers = recorded();
+    answers.insert("GET /api/v1/servers".to_owned(), (200, json!({"servers": [early.clone()]})));
+    let desk = Desk::with_go_core(answers).await;
+    let mut later = early.clone();
+    later["tool_count"] = json!(6);
+    desk.answers("GET /api/v1/servers", 200, json!({"servers": [later.clone()]}));
+    desk.pass(seconds(2)).await;
+    assert!(desk.shown().contains("connected · 6 tools"), "{}", desk.shown());
+
     desk.event("servers.changed", &json!({"reason": "server_connected", "servers": [early]})).await;
     desk.pass(Duration::from_millis(300)).await;
-    let mut later = early.clone();
     later["tool_count"] = json!(7);
     desk.answers("GET /api/v1/servers", 200, json!({"servers": [later.clone()]}));
     desk.pass(seconds(2)).await;
