@@ -148,7 +148,7 @@ impl CoreLink {
     }
 }
 
-/// What to do about a core that runs but does not respond.
+/// The advice about a core that runs but does not respond.
 const NOT_RESPONDING_HELP: &str = "see `mcpproxy logs`, or restart MCPProxy";
 /// The lock of commands that edit the configuration file. Not the core's own lock, which would keep a core from starting.
 const EDIT_LOCK: &str = "edit.lock";
