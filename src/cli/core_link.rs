@@ -109,7 +109,7 @@ impl CoreLink {
     /// [`CliError`].
     pub fn require_response(&self) -> Result<(), CliError> {
         match self.problem() {
-            Some(_) => self.require().map(drop),
+            Some(_) => self.require().map(|_| ()),
             None => Ok(()),
         }
     }
