@@ -96,12 +96,23 @@ impl CoreLink {
             Core::Running(client) => Ok(client),
             Core::NotResponding(error) => {
                 Err(CliError::new("TIMEOUT", format!("MCPProxy is running but not responding: {error}"))
-                    .guided("see `mcpproxy logs`, or restart MCPProxy"))
+                    .guided(NOT_RESPONDING_HELP))
             }
             Core::NotRunning => {
                 Err(CliError::new("DAEMON_NOT_RUNNING", "MCPProxy is not running, so its servers aren't either")
                     .guided("start the MCPProxy app, or run `mcpproxy serve`"))
             }
+        }
+    }
+
+    /// Fails if a core runs but does not respond, for a command that also works without a core.
+    ///
+    /// # Errors
+    /// [`CliError`].
+    pub fn require_response(&self) -> Result<(), CliError> {
+        match self.problem() {
+            Some(_) => self.require().map(|_| ()),
+            None => Ok(()),
         }
     }
 
@@ -114,12 +125,18 @@ impl CoreLink {
     /// reads the result.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]; also if a core runs but does not respond.
     pub fn edit_file(
         &self,
         context: &Context,
         change: impl Fn(&mut Document) -> Result<(), EditError>,
     ) -> Result<(), StoreError> {
+        if let Some(problem) = self.problem() {
+            return Err(StoreError::NotResponding {
+                path: context.store.path().to_path_buf(),
+                problem: problem.to_string(),
+            });
+        }
         let failed = |source| StoreError::Io {
             path: context.store.path().to_path_buf(),
             operation: "write",
@@ -137,6 +154,8 @@ impl CoreLink {
     }
 }
 
+/// The advice about a core that runs but does not respond.
+const NOT_RESPONDING_HELP: &str = "see `mcpproxy logs`, or restart MCPProxy";
 /// The lock of commands that edit the configuration file. Not the core's own lock, which would keep a core from starting.
 const EDIT_LOCK: &str = "edit.lock";
 /// How long to wait for other commands.
@@ -166,6 +185,9 @@ pub fn config_error(error: &StoreError) -> CliError {
                 exit: ExitCode::Permission,
                 ..error
             };
+        }
+        StoreError::NotResponding { .. } => {
+            return CliError::new("TIMEOUT", error.to_string()).guided(NOT_RESPONDING_HELP);
         }
         _ => ("OPERATION_FAILED", ExitCode::Configuration),
     };

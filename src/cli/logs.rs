@@ -30,7 +30,11 @@ pub async fn own(context: &Context, link: &CoreLink, options: &LogsArguments) ->
 
 /// A server's log.
 pub async fn of_server(context: &Context, link: &CoreLink, options: &ServerLogsArguments) -> Result<(), CliError> {
-    let path = directory(context, link).await.join(server_log::file_name(&options.name));
+    let file_name = match is_go_core(link).await {
+        true => server_log::go_core_file_name(&options.name),
+        false => server_log::file_name(&options.name),
+    };
+    let path = directory(context, link).await.join(file_name);
     let known = path.exists()
         || context.store.load().is_ok_and(|config| config.servers.iter().any(|server| server.name == options.name));
     if !known {
@@ -41,9 +45,16 @@ pub async fn of_server(context: &Context, link: &CoreLink, options: &ServerLogsA
 
 /// Where the running core writes its logs; the Go core has another place.
 async fn directory(context: &Context, link: &CoreLink) -> PathBuf {
+    match is_go_core(link).await {
+        true => go_core_logs::of_config(context.store.path()),
+        false => context.root.logs(),
+    }
+}
+
+async fn is_go_core(link: &CoreLink) -> bool {
     match link.running() {
-        Some(client) if matches!(client.is_ours().await, Ok(false)) => go_core_logs::of_config(context.store.path()),
-        _ => context.root.logs(),
+        Some(client) => matches!(client.is_ours().await, Ok(false)),
+        None => false,
     }
 }
 

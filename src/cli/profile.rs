@@ -42,6 +42,7 @@ pub async fn run(context: &Context, link: &CoreLink, command: ProfileCommand) ->
 }
 
 async fn list(context: &Context, link: &CoreLink) -> Result<(), CliError> {
+    link.require_response()?;
     let (profiles, active) = match link.running() {
         Some(client) => {
             let list: ProfileList = client.get("/api/v1/profiles").await?;
@@ -91,7 +92,7 @@ async fn choose(context: &Context, link: &CoreLink, name: &str) -> Result<(), Cl
             if !name.is_empty() && !config.profiles.iter().any(|profile| profile.name == name) {
                 return Err(unknown(name));
             }
-            let edited = context.store.edit(|document| document.merge_active_profile(name));
+            let edited = link.edit_file(context, |document| document.merge_active_profile(name));
             edited.map_err(|error| config_error(&error))?;
             ActiveProfile {
                 active_profile: name.to_owned(),
@@ -117,7 +118,7 @@ async fn create(context: &Context, link: &CoreLink, options: &ProfileServers) ->
             {
                 return Err(CliError::new("SERVER_NOT_FOUND", format!("no server is named `{other}`")));
             }
-            let edited = context.store.edit(|document| document.set_profile(name, servers));
+            let edited = link.edit_file(context, |document| document.set_profile(name, servers));
             edited.map_err(|error| config_error(&error))?;
         }
     }
@@ -137,7 +138,7 @@ async fn remove(context: &Context, link: &CoreLink, name: &str) -> Result<(), Cl
             if !config.profiles.iter().any(|profile| profile.name == name) {
                 return Err(unknown(name));
             }
-            let edited = context.store.edit(|document| document.remove_profile(name));
+            let edited = link.edit_file(context, |document| document.remove_profile(name));
             edited.map_err(|error| config_error(&error))?;
         }
     }

@@ -92,6 +92,7 @@ async fn status(context: &Context, link: &CoreLink) -> Result<(), CliError> {
 
 /// Shows the next report. With `-o json`, byte for byte as it would be sent; otherwise formatted for reading.
 async fn show(context: &Context, link: &CoreLink) -> Result<(), CliError> {
+    link.require_response()?;
     let Some(client) = link.running() else {
         return Err(CliError::new(
             "DAEMON_NOT_RUNNING",

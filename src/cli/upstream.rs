@@ -21,6 +21,7 @@ use crate::contract::words::{HealthAction, ServerStatus};
 const NO_SERVERS: &str = "No servers yet. Add one: mcpproxy upstream add NAME -- COMMAND";
 
 pub async fn list(context: &Context, link: &CoreLink) -> Result<(), CliError> {
+    link.require_response()?;
     let servers: Vec<Server> = match link.running() {
         Some(client) => client.get::<Servers>("/api/v1/servers").await.map_err(CliError::from)?.servers,
         None => configured(context)?,

@@ -29,6 +29,9 @@ pub enum StoreError {
     Unreadable { path: PathBuf, problem: String },
     #[error("could not change the configuration `{}`: another program keeps writing it; try again in a moment", path.display())]
     Contended { path: PathBuf },
+    /// A core runs, but could not be asked to make the change. It would not notice the edit, or undo it.
+    #[error("could not change the configuration `{}`: MCPProxy is running but not responding: {problem}", path.display())]
+    NotResponding { path: PathBuf, problem: String },
 }
 
 impl StoreError {
@@ -41,7 +44,7 @@ impl StoreError {
             }
             StoreError::Unreadable { .. } | StoreError::Edit(EditError::Shape(_)) => FailureKind::Invalid,
             StoreError::Contended { .. } => FailureKind::Conflict,
-            StoreError::Config(_) | StoreError::Io { .. } => FailureKind::Internal,
+            StoreError::Config(_) | StoreError::Io { .. } | StoreError::NotResponding { .. } => FailureKind::Internal,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The name of a server's log file, which the core writes and the tray opens.
+//! The name of a server's log file, which the core writes, and the tray and the command line open.
 
 use sha2::{Digest as _, Sha256};
 
@@ -18,9 +18,23 @@ pub fn file_name(server: &str) -> String {
     format!("server-{text}-{digest}.log")
 }
 
+/// The Go core's name of the same file: every character but ASCII letters, digits, `-`, `_` and `.` becomes `_`.
+pub fn go_core_file_name(server: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let text: String = server.chars().map(|c| if allowed(c) { c } else { '_' }).collect();
+    format!("server-{text}.log")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::file_name;
+    use super::{file_name, go_core_file_name};
+
+    #[test]
+    fn the_go_core_keeps_fewer_characters_and_adds_no_digest() {
+        assert_eq!(go_core_file_name("my-server_1.x"), file_name("my-server_1.x"));
+        assert_eq!(go_core_file_name("io.github.ann/notes"), "server-io.github.ann_notes.log");
+        assert_eq!(go_core_file_name("../é"), "server-..__.log");
+    }
 
     #[test]
     fn each_server_has_a_log_of_its_own() {

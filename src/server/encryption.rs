@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::config::serving::TlsConfig;
 use crate::contract::flag::is_true;
 use crate::contract::names;
+use crate::contract::platform::Platform;
 use crate::os::environment::Environment;
 
 /// Returns the TLS settings. The environment overrides the configuration, as in the Go core.
@@ -21,6 +22,32 @@ pub fn wanted(config: &Config, environment: &Environment) -> TlsConfig {
     }
 }
 
+/// Whether to serve HTTPS on a system. Plain HTTP is never the answer to a request for HTTPS.
+///
+/// HTTPS needs a cryptography library in C, which only Linux builds contain.
+///
+/// # Errors
+/// HTTPS is configured but not possible. The error says why and what to do.
+fn decide(tls: &TlsConfig, platform: Platform) -> Result<bool, (String, String)> {
+    if !tls.enabled {
+        return Ok(false);
+    }
+    if tls.require_client_cert {
+        let sentence =
+            "could not serve HTTPS: `tls.require_client_cert` is set, but MCPProxy cannot check client certificates";
+        let help =
+            "set `tls.require_client_cert` to false, and `require_mcp_auth` to true to ask for the API key instead";
+        return Err((sentence.to_owned(), help.to_owned()));
+    }
+    if platform != Platform::Linux {
+        let sentence =
+            "could not serve HTTPS: `tls.enabled` is set, but MCPProxy does not support HTTPS on this system";
+        let help = "set `tls.enabled` to false: only programs on this computer reach a loopback address";
+        return Err((sentence.to_owned(), help.to_owned()));
+    }
+    Ok(true)
+}
+
 /// Returns the certificate for HTTPS; `None` for plain HTTP.
 ///
 /// # Errors
@@ -31,11 +58,8 @@ pub fn certificate(
     root: &Path,
     now: i64,
 ) -> Result<Option<std::sync::Arc<crate::server::tls::Certificate>>, (String, String)> {
-    if !tls.enabled {
+    if !decide(tls, Platform::HOST)? {
         return Ok(None);
-    }
-    if tls.require_client_cert {
-        return Err(no_client_certificates());
     }
     let loaded = crate::server::tls::Certificate::load(&tls.directory(root), now);
     loaded.map(Some).map_err(|error| {
@@ -54,18 +78,7 @@ pub fn certificate(
     _root: &Path,
     _now: i64,
 ) -> Result<Option<std::convert::Infallible>, (String, String)> {
-    match tls {
-        TlsConfig { enabled: false, .. } => Ok(None),
-        TlsConfig {
-            require_client_cert: true,
-            ..
-        } => Err(no_client_certificates()),
-        TlsConfig { .. } => Err((
-            "could not serve HTTPS: `tls.enabled` is set, but MCPProxy does not support HTTPS on this system"
-                .to_owned(),
-            "set `tls.enabled` to false: only programs on this computer reach a loopback address".to_owned(),
-        )),
-    }
+    decide(tls, Platform::HOST).map(|_| None)
 }
 
 /// Returns the path of the certificate authority's certificate. Creates it if it is missing.
@@ -86,15 +99,6 @@ pub fn authority(_tls: &TlsConfig, _root: &Path, _now: i64) -> Result<PathBuf, S
     Err("MCPProxy does not support HTTPS on this system, so there is no certificate".to_owned())
 }
 
-fn no_client_certificates() -> (String, String) {
-    (
-        "could not serve HTTPS: `tls.require_client_cert` is set, but MCPProxy cannot check client certificates"
-            .to_owned(),
-        "set `tls.require_client_cert` to false, and `require_mcp_auth` to true to ask for the API key instead"
-            .to_owned(),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +117,17 @@ mod tests {
         let elsewhere = tls(r#"{"tls":{"certs_dir":"/a"}}"#, &[(names::ENV_CERTS_DIR, "/b")]);
         assert_eq!(elsewhere.directory(Path::new("/root")), Path::new("/b"));
         assert_eq!(tls(r#"{"tls":{"certs_dir":""}}"#, &[]).directory(Path::new("/r")), Path::new("/r/certs"));
+    }
+
+    #[test]
+    fn a_request_for_https_never_results_in_plain_http() {
+        let asked = tls(r#"{"tls":{"enabled":true}}"#, &[]);
+        assert_eq!(decide(&asked, Platform::Linux), Ok(true));
+        for platform in [Platform::Windows, Platform::MacOs, Platform::Other] {
+            let (sentence, help) = decide(&asked, platform).unwrap_err();
+            assert!(sentence.contains("`tls.enabled` is set") && help.contains("set `tls.enabled` to false"));
+            assert_eq!(decide(&tls("{}", &[]), platform), Ok(false));
+        }
     }
 
     #[test]

@@ -14,8 +14,9 @@ use crate::contract::instance_root::InstanceRoot;
 use crate::contract::launch::TrayStart;
 use crate::contract::names;
 
-/// Number of bytes of the core's standard error to read.
-const LAST_WORDS: u64 = 64 << 10;
+/// Number of bytes of the core's standard error to read. A crash report of the Go core begins with the reason and may be
+/// longer than 64 KiB.
+const LAST_WORDS: u64 = 512 << 10;
 
 /// The file for the core's standard error. Not a pipe: a core that writes to a pipe without a reader dies, and this
 /// core must outlive the tray.

@@ -10,7 +10,10 @@ import subprocess
 import sys
 import unittest
 
-from world import CHANGING_SERVER, CORE, World, everything, main, wait_for
+from world import CHANGING_SERVER, CORE, PROJECT, World, everything, main, wait_for
+
+sys.path.insert(0, str(PROJECT / "tests/desktop"))
+from strange_core import StrangeCore, envelope, http  # noqa: E402
 
 
 HIDING_SERVER = '''
@@ -221,6 +224,22 @@ class Manners(unittest.TestCase):
             finally:
                 os.kill(core.pid, signal.SIGCONT)
             self.assertEqual(told["state"], "Not responding")
+
+    def test_strange_core(self):
+        """if a core gives strange answers, commands say that it does not respond, and none edits its configuration file"""
+        with World(config={"mcpServers": [{"name": "a", "command": "x", "enabled": True}]}) as here:
+            before = here.config_file.read_bytes()
+            for answer in (b"\x00\xffnonsense", http(b"<html></html>", "text/html", 502), (500, {"error": "no database"}),
+                           envelope(None), lambda connection: connection.sendall(http(b"{}" * 99)[:-9])):
+                with StrangeCore(here.root / "mcpproxy.sock", {"/api/v1/status": answer}):
+                    self.assertEqual(json.loads(said(here, "status", "-o", "json", code=1))["state"], "Not responding")
+                    for command in ("doctor", "upstream list", "tools list", "profile list", "telemetry show", "stdio",
+                                    "upstream add b -- x", "upstream disable a", "tools disable a:b", "profile create p a",
+                                    "telemetry disable"):
+                        text = said(here, *command.split(), code=1)
+                        self.assertIn("MCPProxy is running but not responding", text, command)
+                        self.assertIn("help: see `mcpproxy logs`, or restart MCPProxy", text, command)
+                self.assertEqual(here.config_file.read_bytes(), before)
 
 
 if __name__ == "__main__":

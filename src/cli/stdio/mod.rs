@@ -30,6 +30,7 @@ const START_CORE: &str = "start the MCPProxy app, or run `mcpproxy serve`";
 
 /// Serves the client on standard input and output until it closes its input.
 pub async fn stdio(link: &CoreLink) -> Result<(), CliError> {
+    link.require_response()?;
     let Some(core) = link.running() else {
         let sentence = format!("MCPProxy is not running (no answer at `{}`)", link.local_address());
         return Err(CliError::new("DAEMON_NOT_RUNNING", sentence).guided(format!("{START_CORE}, and try again")));

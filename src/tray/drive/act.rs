@@ -1,6 +1,6 @@
 //! The actions behind the user's clicks.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ impl Driver {
         tracing::info!("chosen: {}", command.id());
         self.model.hint = None;
         match command {
-            Command::Server(ServerCommand::ViewLog, name) => self.open(server_log(&self.logs(), &name)),
+            Command::Server(ServerCommand::ViewLog, name) => self.open(self.server_log(&name)),
             Command::Server(ServerCommand::Approve, name) => self.review(name),
             Command::Server(ServerCommand::SignIn, name) => {
                 let (client, system) = (self.setting.client.clone(), self.setting.system.clone());
@@ -113,6 +113,17 @@ impl Driver {
         } else {
             self.setting.root.logs()
         }
+    }
+
+    /// The log file of a server; the log directory if it has none yet.
+    fn server_log(&self, name: &str) -> PathBuf {
+        let logs = self.logs();
+        let file = logs.join(if self.model.is_go_core {
+            server_log::go_core_file_name(name)
+        } else {
+            server_log::file_name(name)
+        });
+        if file.is_file() { file } else { logs }
     }
 
     /// Chooses the profile of clients that choose none; an empty name removes the limit.
@@ -342,10 +353,4 @@ fn at_page(url: &str, page: &str) -> String {
         "" => url.to_owned(),
         page => format!("{url}&to={}", path_segment(page)),
     }
-}
-
-/// The log file of a server; the log directory if it has none yet.
-fn server_log(logs: &Path, name: &str) -> PathBuf {
-    let file = logs.join(server_log::file_name(name));
-    if file.is_file() { file } else { logs.to_path_buf() }
 }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
 use super::input::Input;
-use crate::client::{CallError, Client, path_segment};
+use crate::client::{CallError, Client, EventStream, path_segment};
 use crate::contract::api::{
     self, AccessState, ActiveProfile, AiClient, CorePhase, EventBody, Info, ProfileList, Servers, Status, Takeover,
     TakeoverRequest, TelemetryState,
@@ -96,17 +96,33 @@ fn next_read(now: Instant, last: Instant, is_ours: bool) -> Instant {
 
 /// Forwards the core's events as inputs until the stream ends.
 pub(super) async fn follow(client: &Client, inputs: &Sender<Input>) -> Result<(), CallError> {
-    let tell = async |input| drop(inputs.send(input).await);
     // Opens the stream before it reads the lists, so that the stream contains changes made in between.
-    let mut events = client.events().await?;
+    let events = client.events().await?;
     let info: Info = client.get("/api/v1/info").await?;
+    let is_ours = info.implementation.is_some();
+    let ended = forward(client, inputs, events, info).await;
+    // A Go core that stops refuses new connections while it waits for our stream to end.
+    if !is_ours && ended.as_ref().is_err_and(CallError::is_not_running) {
+        let _ = inputs.send(Input::Ending).await;
+    }
+    ended
+}
+
+async fn forward(
+    client: &Client,
+    inputs: &Sender<Input>,
+    mut events: EventStream,
+    info: Info,
+) -> Result<(), CallError> {
+    let tell = async |input| drop(inputs.send(input).await);
     // The Go core stops only after our stream ends; an open stream would delay that by minutes.
     let is_ours = info.implementation.is_some();
     let mut look = tokio::time::interval(READY_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     tell(Input::Info(Box::new(info))).await;
-    let mut again: Option<Instant> = None;
-    let mut is_list_old = false;
+    // The stream does not repeat the events from just before it began.
+    let mut again = (!is_ours).then(|| Instant::now() + LISTS_EVERY);
+    let mut is_list_old = !is_ours;
     let mut asked = Instant::now();
     tell(Input::Servers(client.get("/api/v1/servers").await?)).await;
     tell(profiles(client).await).await;

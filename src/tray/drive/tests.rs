@@ -1,6 +1,7 @@
 #![allow(clippy::indexing_slicing, reason = "a test should fail at the failing line")]
 
 mod desk;
+mod go_core;
 mod next_step;
 mod review;
 

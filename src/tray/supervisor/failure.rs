@@ -2,7 +2,7 @@
 
 use crate::contract::exit_code::ExitCode;
 use crate::tray::label::capitalised;
-use crate::tray::supervisor::last_words::last_words;
+use crate::tray::supervisor::last_words::{is_crash_report, last_words};
 
 /// One reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,13 +53,15 @@ impl Failure {
     /// A core exited without a request.
     pub fn of_exit(class: ExitCode, code: Option<i32>, stderr: &str) -> Failure {
         let kind = match class {
+            // The Go core's code for a port in use is also that of a crashed Go program.
+            ExitCode::PortInUse if is_crash_report(stderr) => Kind::Crash,
             ExitCode::PortInUse => Kind::Port,
             ExitCode::StoreLocked => Kind::Locked,
             ExitCode::Configuration => Kind::Configuration,
             ExitCode::Permission => Kind::Permission,
             ExitCode::Clean | ExitCode::General | ExitCode::Usage => Kind::Crash,
         };
-        let message = last_words(stderr).unwrap_or_else(|| match (kind, code) {
+        let message = last_words(stderr, code).unwrap_or_else(|| match (kind, code) {
             (Kind::Port, _) => "another program is using the core's port".to_owned(),
             (Kind::Locked, _) => "another core is using the same data directory".to_owned(),
             (Kind::Configuration, _) => "the configuration is not valid".to_owned(),
@@ -135,6 +137,17 @@ mod tests {
     fn without_an_error_line_the_last_line_is_shown() {
         assert_eq!(configuration("a\n\nError:\nb\n \n"), "B");
         assert_eq!(configuration(""), "The configuration is not valid");
+    }
+
+    #[test]
+    fn a_crashed_go_core_is_started_again_and_one_without_its_port_is_not() {
+        let of = |stderr| Failure::of_exit(ExitCode::from_code(2), Some(2), stderr);
+        let crashed = of("panic: it broke\n\ngoroutine 1 [running]:\nmain.main()\n");
+        assert!(crashed.may_pass() && !crashed.is_port());
+        assert_eq!(crashed.sentence(), "The core crashed: it broke");
+        let port = of("Error: server failed: port 127.0.0.1:8080 is already in use\n");
+        assert!(port.is_port() && !port.may_pass());
+        assert!(of("").is_port());
     }
 
     #[test]

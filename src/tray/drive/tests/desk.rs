@@ -64,6 +64,10 @@ struct CoreState {
     version: String,
     /// Answers by `METHOD path`, other than an empty object.
     answers: BTreeMap<String, (u16, Value)>,
+    /// The answer to `GET /ready`.
+    ready: (u16, Value),
+    /// This is a Go core, which answers 404 to what it does not have.
+    is_go: bool,
     /// How often each `METHOD path` was requested.
     requests: BTreeMap<String, usize>,
     events: Option<mpsc::Sender<Bytes>>,
@@ -90,7 +94,10 @@ impl FakeCore {
         let call = format!("{} {}", request.method(), request.uri().path());
         let body = request.into_body().collect().await.unwrap().to_bytes();
         match call.as_str() {
-            "GET /ready" => return response(200, &json!({"ready": true})),
+            "GET /ready" => {
+                let (code, body) = self.state.lock().unwrap().ready.clone();
+                return response(code, &body);
+            }
             "GET /events" => return self.open_events(),
             _ => {}
         }
@@ -108,6 +115,7 @@ impl FakeCore {
             Some((code, message)) => response(*code, &json!({"success": false, "error": message})),
             None if call == "GET /api/v1/info" => response(200, &json!({"success": true, "data": state.info()})),
             None if call == "GET /api/v1/connect" => response(200, &json!({"success": true, "data": []})),
+            None if state.is_go => response(404, &json!("404 page not found")),
             None => response(200, &json!({"success": true, "data": {}})),
         }
     }
@@ -253,6 +261,31 @@ impl Desk {
         desk.run(|_| {}).await
     }
 
+    /// Starts a driver next to a program that answers, but not like a core.
+    pub async fn with_strange_core() -> Desk {
+        let desk = Desk::prepare();
+        desk.answers_ready(200, json!("nonsense"));
+        desk.core.state.lock().unwrap().running = true;
+        desk.run(|_| {}).await
+    }
+
+    /// Starts a driver next to a running Go core, which gives these answers by `METHOD path`.
+    pub async fn with_go_core(answers: BTreeMap<String, (u16, Value)>) -> Desk {
+        let desk = Desk::prepare();
+        {
+            let mut core = desk.core.state.lock().unwrap();
+            core.running = true;
+            core.is_go = true;
+            core.answers = answers;
+            let pid = core.pid;
+            if let Some((_, info)) = core.answers.get_mut("GET /api/v1/info") {
+                info["pid"] = json!(pid);
+                info["launched_by"] = json!("");
+            }
+        }
+        desk.run(|_| {}).await
+    }
+
     /// Starts a driver that has started its own core, which serves.
     pub async fn with_own_core() -> Desk {
         let desk = Desk::without_core(|_| {}).await;
@@ -275,6 +308,8 @@ impl Desk {
                 launched_by: "",
                 version: "1.2.3".to_owned(),
                 answers: BTreeMap::new(),
+                ready: (200, json!({"ready": true})),
+                is_go: false,
                 requests: BTreeMap::new(),
                 events: None,
             }),
@@ -382,6 +417,23 @@ impl Desk {
         self.settle().await;
     }
 
+    /// The core sends an event without the usual envelope.
+    pub async fn bare_event(&self, name: &str, data: &Value) {
+        let events = self.core.state.lock().unwrap().events.clone().unwrap();
+        events.send(Bytes::from(format!("event: {name}\ndata: {data}\n\n"))).await.unwrap();
+        self.settle().await;
+    }
+
+    /// Whether the driver holds the core's event stream open.
+    pub fn is_followed(&self) -> bool {
+        self.core.state.lock().unwrap().events.as_ref().is_some_and(|events| !events.is_closed())
+    }
+
+    /// Sets the answer to `GET /ready`.
+    pub fn answers_ready(&self, code: u16, body: Value) {
+        self.core.state.lock().unwrap().ready = (code, body);
+    }
+
     /// The core ends: it stops listening, its event stream ends, and a child's exit is reported.
     pub async fn core_ends(&self, code: i32, stderr: &str) {
         let pid = {
@@ -408,6 +460,11 @@ impl Desk {
     /// The next start of a core fails.
     pub fn next_start_fails(&self, failure: Failure) {
         self.system.state.lock().unwrap().starts.push_back(failure);
+    }
+
+    /// The core refuses new connections, but its event stream stays open.
+    pub fn stops_listening(&self) {
+        self.core.state.lock().unwrap().running = false;
     }
 
     /// The core of another program starts again.
