@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::ai_clients::edit::{self, Operation};
 use crate::ai_clients::entry::Proxy;
-use crate::ai_clients::known_clients::{self, Homes};
 use crate::ai_clients::import::plan::name_for;
+use crate::ai_clients::known_clients::{self, Homes};
 use crate::cli::add::add;
 use crate::cli::add_found;
 use crate::cli::approve::approve;

@@ -97,7 +97,11 @@ mod tests {
 
     #[test]
     fn the_error_of_a_core_that_ended_is_the_commands_error() {
-        let lines = ["note", "error: could not listen on `127.0.0.1:1`", "help: use another port"];
+        let lines = [
+            "note",
+            "error: could not listen on `127.0.0.1:1`",
+            "help: use another port",
+        ];
         let error = failure(&lines.map(str::to_owned));
         assert_eq!(error.message, "could not start MCPProxy: could not listen on `127.0.0.1:1`");
         assert_eq!(error.guidance.as_deref(), Some("use another port"));

@@ -32,8 +32,11 @@ pub(super) async fn stop(context: &Context, link: &CoreLink) -> Result<(), CliEr
     let info: Info = client.get("/api/v1/info").await?;
     let tray_runs = || matches!(Lock::attempt(&context.root.tray_lock()), Ok(Attempt::Taken { .. }));
     if info.launched_by == LaunchedBy::Tray && tray_runs() {
-        return Err(CliError::new("OPERATION_FAILED", "could not stop MCPProxy: the tray app started it and keeps it running")
-            .guided("choose Quit in its menu, or run `mcpproxy-tray --quit`"));
+        return Err(CliError::new(
+            "OPERATION_FAILED",
+            "could not stop MCPProxy: the tray app started it and keeps it running",
+        )
+        .guided("choose Quit in its menu, or run `mcpproxy-tray --quit`"));
     }
     match client.post::<serde_json::Value>("/api/v1/shutdown", None).await {
         Err(CallError::Status { code: 404, .. }) => {
