@@ -342,13 +342,14 @@ class Terminal:
         return bool(more)
 
     def answer(self, question, text, seconds=60):
-        """Waits for a question after the last answer, and types the answer."""
+        """Waits for a question after the last answer, and types the answer. Returns what was shown before the question."""
         deadline = time.monotonic() + seconds
         while question not in self.shown:
             if not self.read(0.2) or time.monotonic() > deadline:
                 raise AssertionError(f"{question!r} was not asked:\n{self.shown}")
-        self.shown = self.shown.split(question, 1)[1]
+        before, self.shown = self.shown.split(question, 1)
         os.write(self.terminal, f"{text}\n".encode())
+        return before
 
     def end(self, seconds=180):
         """Waits for the end. Returns the exit code and what was shown after the last answer."""
