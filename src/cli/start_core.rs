@@ -30,7 +30,7 @@ pub(super) async fn start(context: &Context) -> Result<CoreLink, CliError> {
         .map_err(|error| CliError::new("OPERATION_FAILED", format!("could not start MCPProxy: {error}")))?;
     let began = Instant::now();
     loop {
-        // Its end is seen before its address, so a core that another command has just started is found.
+        // Its end is checked first, so that a core which another command started at the same time is found.
         let ended = matches!(child.try_wait(), Ok(Some(_)));
         let link = CoreLink::find(context).await;
         if link.running().is_some() {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// What a line names.
+/// The server that a line names.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum TypedServer {
     /// A program with its arguments, and `NAME=VALUE` for variables before it.
