@@ -1,7 +1,8 @@
 """Measures the first hour of a new user. Called by scripts/first-hour.
 
 Each way begins in an empty home directory with the files of some AI clients, and ends when the official Python client, which
-connects with the entry in a client's file, has the result of a server's tool. Words are counted as a shell splits them.
+connects with the entry in a client's file, has the result of a server's tool. Words are counted as a shell splits them, `mcpproxy`
+included, and so is everything that is typed after a question.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/mcp"))
 import mcp  # noqa: E402
 from test_registry import Registry  # noqa: E402
-from world import CORE, SERVER, World, wait_for  # noqa: E402
+from world import CORE, SERVER, Terminal, World, wait_for  # noqa: E402
 
 PACKAGE = "@modelcontextprotocol/server-everything"
 # Files of three AI clients; the servers are split among them.
@@ -24,7 +25,7 @@ class Way:
     """Runs a user's commands, and counts them."""
 
     def __init__(self, world):
-        self.world, self.commands, self.began = world, [], time.monotonic()
+        self.world, self.commands, self.answers, self.began = world, [], [], time.monotonic()
 
     def serve(self):
         self.commands.append(["mcpproxy", "serve"])
@@ -38,6 +39,17 @@ class Way:
         if done.returncode:
             sys.exit(f"mcpproxy {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
         return done, time.monotonic() - began
+
+    def talk(self, *arguments, answers):
+        """Runs a command at a terminal, and types an answer to each of its questions."""
+        self.commands.append(["mcpproxy", *arguments])
+        terminal = Terminal(self.world, CORE, *arguments)
+        for question, answer in answers:
+            terminal.answer(question, answer, 300)
+            self.answers.append(answer.split())
+        code, shown = terminal.end(300)
+        if code:
+            sys.exit(f"mcpproxy {' '.join(arguments)} failed:\n{shown}")
 
     def call(self, server):
         """Calls a tool as a client with the entry in Cursor's file. Returns the time since the beginning."""
@@ -54,7 +66,7 @@ class Way:
         return time.monotonic() - self.began
 
     def row(self, name, seconds):
-        words = sum(len(command) for command in self.commands)
+        words = sum(len(words) for words in self.commands + self.answers)
         print(f"| {name} | {len(self.commands)} | {words} | {seconds:.1f} s |", flush=True)
 
 
@@ -85,18 +97,29 @@ def contents(made):
 
 
 def without_servers():
+    """Types what a page about the server says: its command. npx downloads the package into the server's own home directory."""
     with world() as made:
         (made.directory / ".cursor").mkdir()
+        download(made, PACKAGE)
         way = Way(made)
-        way.serve()
-        way.run("upstream", "add", "everything", "--", str(SERVER))
-        way.run("setup", "--yes")
-        way.row("No servers; one AI client", way.call("everything"))
+        way.talk("setup", answers=[
+            ("Make these changes? [y/N] ", "y"),
+            ("Server: ", f"npx -y {PACKAGE}"),
+            ("Approve `server-everything`? [y/N] ", "y"),
+        ])
+        way.row("No servers; one AI client", way.call("server-everything"))
+
+
+def download(made, package):
+    """Downloads a package before the time is taken, which proves that the package registry answers."""
+    warmed = made.run("npx", "-y", f"--package={package}", "--", "node", "-e", "0", seconds=180)
+    if warmed.returncode:
+        sys.exit(f"could not download the package with npx: {warmed.stderr}")
 
 
 def from_a_registry():
     """Finds the official test server in a registry on loopback, and runs it with npx, which downloads its package: the sandbox gives
-    each server a home directory of its own. A download before proves that the package registry answers."""
+    each server a home directory of its own."""
     version = json.loads((SERVER.parents[2] / "package.json").read_text())["dependencies"][PACKAGE]
     package = {"registryType": "npm", "identifier": PACKAGE, "version": version, "transport": {"type": "stdio"}}
     record = {"name": "io.modelcontextprotocol/everything", "description": "Every feature of MCP", "version": version, "packages": [package]}
@@ -105,11 +128,8 @@ def from_a_registry():
     source = {"id": "test", "name": "Test", "url": registry.url, "protocol": "modelcontextprotocol/registry"}
     with world({"registries": [source]}) as made:
         (made.directory / ".cursor").mkdir()
-        warmed = made.run("npx", "-y", f"--package={PACKAGE}@{version}", "--", "node", "-e", "0", seconds=180)
-        if warmed.returncode:
-            sys.exit(f"could not download the package with npx: {warmed.stderr}")
+        download(made, f"{PACKAGE}@{version}")
         way = Way(made)
-        way.serve()
         way.run("add", "everything")
         way.run("setup", "--yes")
         way.row("A server from a registry; one AI client", way.call("everything"))
@@ -120,7 +140,6 @@ def ten_servers():
     with world() as made:
         before = with_servers(made)
         way = Way(made)
-        way.serve()
         way.run("setup", "--yes")
         way.row("Ten servers in three AI clients", way.call("everything10"))
         for client in ("claude-code", "cursor", "gemini"):

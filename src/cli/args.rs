@@ -58,6 +58,8 @@ pub enum Command {
     Help,
     /// Run the proxy in the foreground (the default without a command and a terminal)
     Serve(ServeArguments),
+    /// Stop MCPProxy, and the servers that it runs
+    Stop,
     /// Show whether MCPProxy is running, where it listens, and its servers
     Status(StatusArguments),
     /// Add a server from a registry
@@ -103,7 +105,7 @@ pub enum Command {
     Connect(ConnectArguments),
     /// Remove MCPProxy from an AI client's configuration
     Disconnect(DisconnectArguments),
-    /// Connect AI clients, import their servers, approve them, and test it with a real call
+    /// Start MCPProxy, connect AI clients, import or add servers, approve them, and test it with a real call
     #[command(after_help = "Every step shows what it changes, can be skipped and says how to undo it.")]
     Setup(SetupArguments),
     /// Remove what MCPProxy has changed outside its data directory: clients' entries, launch at login, secrets, backups

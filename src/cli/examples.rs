@@ -3,9 +3,10 @@
 use clap::Command;
 
 /// Commands and their examples.
-const EXAMPLES: [(&str, &[&str]); 30] = [
+const EXAMPLES: [(&str, &[&str]); 31] = [
     ("setup", &["mcpproxy setup", "mcpproxy setup --yes    # every step without asking"]),
     ("serve", &["mcpproxy serve", "mcpproxy serve --listen 127.0.0.1:9090"]),
+    ("stop", &["mcpproxy stop"]),
     (
         "status",
         &[

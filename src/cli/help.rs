@@ -15,7 +15,7 @@ const TOPICS: [(&str, &[&str]); 4] = [
         ],
     ),
     ("Settings", &["config", "secrets", "telemetry", "migrate", "trust-cert"]),
-    ("Program", &["serve", "stdio", "update", "uninstall", "completion", "version"]),
+    ("Program", &["serve", "stop", "stdio", "update", "uninstall", "completion", "version"]),
 ];
 
 /// The command line, with its help grouped by topic.

@@ -33,11 +33,14 @@ pub mod secrets;
 pub mod server_path;
 pub mod settings_args;
 mod setup;
+mod start_core;
 pub mod status;
 pub mod stdio;
+mod stop;
 pub mod telemetry;
 pub mod tools;
 pub mod trust_cert;
+mod typed_server;
 pub mod ui;
 mod uninstall;
 pub mod update;
@@ -193,6 +196,7 @@ async fn run_command(command: Command, context: &Context) -> Result<ExitCode, Cl
         }
         Command::Stdio => stdio::stdio(&link).await,
         Command::Migrate(options) => migrate::migrate(context, &link, &options).await,
+        Command::Stop => stop::stop(context, &link).await,
         Command::TrustCert => trust_cert::trust_cert(context),
         Command::Profile(command) => profile::run(context, &link, command).await,
         Command::Update => update::update(context, &link).await,
@@ -240,7 +244,7 @@ fn run_serve(options: ServeOptions) -> Result<ExitCode, (Format, CliError)> {
 fn announce(address: &str, is_encrypted: bool) {
     if std::io::stdout().is_terminal() {
         println!("MCPProxy is running at {}", mcp_url(address, is_encrypted));
-        println!("Next: mcpproxy import, mcpproxy connect --all, mcpproxy status. Press Ctrl-C to stop.");
+        println!("Next, in another terminal: mcpproxy setup. Press Ctrl-C to stop.");
     }
 }
 

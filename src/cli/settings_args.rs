@@ -113,6 +113,23 @@ pub struct AddFoundArguments {
     pub if_not_exists: bool,
 }
 
+impl AddFoundArguments {
+    /// The command with a name and no flag.
+    pub fn of(server: String) -> AddFoundArguments {
+        AddFoundArguments {
+            server,
+            registry: None,
+            option: None,
+            new_name: None,
+            env: Vec::new(),
+            header: Vec::new(),
+            arg: Vec::new(),
+            no_keychain: false,
+            if_not_exists: false,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Print a JSON Schema of the configuration file, for editors

@@ -1,15 +1,20 @@
-//! `mcpproxy setup`: connects AI clients, imports their servers, approves them, and proves with a real call that
-//! everything works.
+//! `mcpproxy setup`: starts MCPProxy, connects AI clients, imports their servers or adds one, approves them, and proves with
+//! a real call that everything works.
 //!
 //! Every step shows what it would change, can be skipped, and says how to undo it. It skips steps that are already done.
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::ai_clients::edit::{self, Operation};
 use crate::ai_clients::entry::Proxy;
+use crate::ai_clients::import::plan::name_for;
 use crate::ai_clients::known_clients::{self, Homes};
+use crate::cli::add::add;
+use crate::cli::add_found;
 use crate::cli::approve::approve;
-use crate::cli::args::{ApproveArguments, ImportArguments, SetupArguments};
+use crate::cli::args::{AddArguments, AddFoundArguments, ApproveArguments, ImportArguments, SetupArguments};
 use crate::cli::connect::{homes, proxy};
 use crate::cli::context::Context;
 use crate::cli::core_link::CoreLink;
@@ -17,7 +22,9 @@ use crate::cli::error::CliError;
 use crate::cli::format::Format;
 use crate::cli::import::{import, importable};
 use crate::cli::output::say;
-use crate::cli::prompt::{confirm, is_interactive};
+use crate::cli::prompt::{ask_line, confirm, is_interactive};
+use crate::cli::start_core;
+use crate::cli::typed_server::{self, TypedServer};
 use crate::client::Client;
 use crate::contract::api::{Servers, Setup, SetupProof};
 use crate::contract::exit_code::ExitCode;
@@ -38,6 +45,17 @@ pub(super) async fn setup(context: &Context, link: &CoreLink, options: &SetupArg
         return Err(CliError::new("INVALID_INPUT", "could not ask without a terminal")
             .guided("use --yes to do every step without asking"));
     }
+    if link.running().is_some() || link.problem().is_some() {
+        return guide(context, link, options).await;
+    }
+    let started = start_core::start(context).await?;
+    say("Started MCPProxy in the background. Stop it: mcpproxy stop");
+    let done = guide(context, &started, options).await;
+    start_core::say_output(context);
+    done
+}
+
+async fn guide(context: &Context, link: &CoreLink, options: &SetupArguments) -> Result<ExitCode, CliError> {
     let client = link.require()?;
     if !client.is_ours().await? {
         return Err(CliError::new("OPERATION_FAILED", "could not set up: the Go core is running")
@@ -53,11 +71,12 @@ pub(super) async fn setup(context: &Context, link: &CoreLink, options: &SetupArg
             Step::Connect => connect_all(&setup, &homes, &proxy, options.yes)?,
             Step::Import => import_all(context, link, setup.importable.len(), options.yes).await?,
             Step::Approve => approve_all(context, link, setup.pending.len(), options.yes).await,
-            Step::AddServer => {
+            Step::AddServer if options.yes => {
                 say(
                     "There is no server yet. Add one:\n  mcpproxy upstream add NAME -- COMMAND\nThen run `mcpproxy setup` again.",
                 );
             }
+            Step::AddServer => add_server(context, link).await,
             Step::Prove => prove(client).await?,
         }
     }
@@ -121,6 +140,48 @@ async fn import_all(context: &Context, link: &CoreLink, count: usize, yes: bool)
     Ok(())
 }
 
+/// Asks for a server, again after an error, until one was added or the user skips the step.
+async fn add_server(context: &Context, link: &CoreLink) {
+    say("\nAdd a server: its command (npx -y PACKAGE), its URL, or its name in a registry. Enter skips.");
+    loop {
+        // The end of the input skips the step, too.
+        let line = ask_line("Server: ").unwrap_or_default();
+        let added = match typed_server::read(&line) {
+            Ok(None) => return say("Skipped. Later: mcpproxy upstream add NAME -- COMMAND"),
+            Ok(Some(server)) => add_typed(context, link, server).await,
+            Err(problem) => Err(CliError::usage("INVALID_INPUT", problem)),
+        };
+        match added {
+            Ok(()) => return say("  Undo: mcpproxy upstream rm NAME"),
+            Err(error) => say_error(&error),
+        }
+    }
+}
+
+async fn add_typed(context: &Context, link: &CoreLink, server: TypedServer) -> Result<(), CliError> {
+    let (url, env, command) = match server {
+        TypedServer::Registered(name) => return add_found::add(context, link, AddFoundArguments::of(name)).await,
+        TypedServer::Remote(url) => (Some(url), Vec::new(), Vec::new()),
+        TypedServer::Local { env, command } => (None, env, command),
+    };
+    let entry = match (&url, command.split_first()) {
+        (None, Some((program, arguments))) => json!({"command": program, "args": arguments}),
+        (url, _) => json!({"url": url}),
+    };
+    let options = AddArguments {
+        name: entry.as_object().map_or_else(String::new, name_for),
+        url,
+        header: Vec::new(),
+        transport: None,
+        env,
+        working_dir: None,
+        if_not_exists: false,
+        command,
+        no_quarantine: false,
+    };
+    add(context, link, options).await
+}
+
 /// A server that does not start is reported, and does not end the setup.
 async fn approve_all(context: &Context, link: &CoreLink, count: usize, yes: bool) {
     let need = if count == 1 { "1 server needs".to_owned() } else { format!("{count} servers need") };
@@ -133,12 +194,15 @@ async fn approve_all(context: &Context, link: &CoreLink, count: usize, yes: bool
         inspect: false,
         wait: Some(START_SECONDS),
     };
-    if let Err(error) = approve(context, link, &options).await {
-        let guidance = error.guidance.map(|guidance| format!("\n  {guidance}")).unwrap_or_default();
-        say(&format!("{}{guidance}", error.message));
-    } else {
-        say("  Undo: mcpproxy upstream disable NAME");
+    match approve(context, link, &options).await {
+        Ok(()) => say("  Undo: mcpproxy upstream disable NAME"),
+        Err(error) => say_error(&error),
     }
+}
+
+fn say_error(error: &CliError) {
+    let guidance = error.guidance.as_ref().map(|guidance| format!("\n  {guidance}")).unwrap_or_default();
+    say(&format!("{}{guidance}", error.message));
 }
 
 /// Makes a call over the entry of each connected AI client.

@@ -65,7 +65,7 @@ pub async fn help_and_line(link: &CoreLink) -> Result<(), CliError> {
             format!("MCPProxy is running at {url} ({servers}).")
         }
         (None, Some(error)) => format!("MCPProxy is running but not responding: {error}"),
-        (None, None) => "MCPProxy is not running. Start it with the app or `mcpproxy serve`.".to_owned(),
+        (None, None) => "MCPProxy is not running. Start it with the app, or with `mcpproxy setup`.".to_owned(),
     };
     output::write_raw(&format!("\n{}\n", visible_text::one_line(&line)))
 }

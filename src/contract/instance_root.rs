@@ -139,6 +139,12 @@ impl InstanceRoot {
     pub fn logs(&self) -> PathBuf {
         self.path.join("logs")
     }
+
+    /// `logs/core-stderr.log`: the standard error of a core that the tray or a command started. Not a pipe: a core that writes
+    /// to a pipe without a reader dies, and this core must outlive the program that started it.
+    pub fn core_stderr(&self) -> PathBuf {
+        self.logs().join("core-stderr.log")
+    }
 }
 
 #[cfg(test)]

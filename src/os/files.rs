@@ -359,6 +359,15 @@ pub fn append_private(path: &Path) -> io::Result<File> {
     open_private(path, File::options().append(true))
 }
 
+/// Opens an empty file of ours in place of the one at this path. A program that still writes to the old one keeps it.
+///
+/// # Errors
+/// The old file could not be removed, or the new one not created.
+pub fn new_private(path: &Path) -> io::Result<File> {
+    remove_if_there(path)?;
+    open_private(path, File::options().append(true).create_new(true))
+}
+
 /// Deletes a file, if it exists.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! Starts a core that outlives this tray, and reads the end of its standard error.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -13,16 +13,11 @@ use super::user_path;
 use crate::contract::instance_root::InstanceRoot;
 use crate::contract::launch::TrayStart;
 use crate::contract::names;
+use crate::os::files;
 
 /// Number of bytes of the core's standard error to read. A crash report of the Go core begins with the reason and may be
 /// longer than 64 KiB.
 const LAST_WORDS: u64 = 512 << 10;
-
-/// The file for the core's standard error. Not a pipe: a core that writes to a pipe without a reader dies, and this
-/// core must outlive the tray.
-pub(super) fn stderr_file(root: &InstanceRoot) -> PathBuf {
-    root.logs().join("core-stderr.log")
-}
 
 /// The settings of one start.
 pub(super) struct CoreStart<'a> {
@@ -49,8 +44,9 @@ pub(super) fn start(core: &CoreStart<'_>) -> Result<Child, Failure> {
         let tried: Vec<String> = places.iter().take(3).map(|place| format!("`{}`", place.display())).collect();
         return Err(Failure::no_program(format!("there is no program at {}", tried.join(", "))));
     };
-    let stderr = fresh(&stderr_file(root))
-        .map_err(|error| Failure::not_started(format!("could not write `{}`: {error}", stderr_file(root).display())))?;
+    let errors = root.core_stderr();
+    let stderr = files::new_private(&errors)
+        .map_err(|error| Failure::not_started(format!("could not write `{}`: {error}", errors.display())))?;
     let mut command = Command::new(program);
     command.args(core_program::arguments(root)).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
     for name in core_program::NOT_INHERITED {
@@ -72,7 +68,7 @@ pub(super) fn start(core: &CoreStart<'_>) -> Result<Child, Failure> {
 /// The end of the last core's standard error.
 pub(super) fn last_words(root: &InstanceRoot) -> String {
     let read = || -> io::Result<Vec<u8>> {
-        let mut file = File::open(stderr_file(root))?;
+        let mut file = File::open(root.core_stderr())?;
         let length = file.metadata()?.len();
         file.seek(SeekFrom::Start(length.saturating_sub(LAST_WORDS)))?;
         let mut bytes = Vec::new();
@@ -80,20 +76,4 @@ pub(super) fn last_words(root: &InstanceRoot) -> String {
         Ok(bytes)
     };
     String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
-}
-
-fn fresh(path: &Path) -> io::Result<File> {
-    // Creates a new file: a core that still runs keeps writing to its own.
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut options = File::options();
-    options.append(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    options.open(path)
 }

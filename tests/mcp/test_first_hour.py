@@ -19,7 +19,7 @@ import unittest
 import urllib.parse
 
 from test_doctor import HANGING
-from world import CORE, World, main, wait_for
+from world import CORE, Terminal, World, main, wait_for
 
 
 # A server with one tool that only reads and one that does not; it writes down what is called.
@@ -171,6 +171,43 @@ class FirstHour(unittest.TestCase):
         again = self.world.run(CORE, "setup", "--yes", seconds=90)
         self.assertNotIn("Undo", again.stderr)
         self.assertIn("It works", again.stderr)
+
+    def test_setup_from_nothing(self):
+        """without servers and without a core, setup starts the core, asks for a server and approves it only after yes; stop ends the core"""
+        cursor = self.world.directory / ".cursor" / "mcp.json"
+        cursor.parent.mkdir()
+        script = self.world.directory / "reader.py"
+        script.write_text(READER)
+        self.world.variables["XDG_CONFIG_HOME"] = str(self.world.directory / ".config")
+        self.world.write_config({"mcpServers": []})
+        setup = Terminal(self.world, CORE, "setup")
+        setup.answer("Make these changes? [y/N]", "y")
+        setup.answer("Server: ", "'not closed")
+        refused = setup.answer("Server: ", f"LEVEL=debug {sys.executable} '{script}'")
+        self.assertIn("has no end", refused)
+        setup.answer("Approve `reader-py`? [y/N]", "n")
+        code, shown = setup.end()
+        self.assertEqual(self.world.server("reader-py")["status"], "quarantined", shown)
+        server = self.world.config()["mcpServers"][0]
+        self.assertEqual((server["command"], server["args"], server["env"]), (sys.executable, [str(script)], {"LEVEL": "debug"}))
+        again = Terminal(self.world, CORE, "setup")
+        again.answer("Approve `reader-py`? [y/N]", "y")
+        code, shown = again.end()
+        self.assertEqual(code, 0, shown)
+        self.assertIn("called `reader-py:list_things`", shown)
+        self.assertIn("It works. 1 of 1 servers are connected", shown)
+        self.assertEqual(self.world.run(CORE, "stop").stdout.strip(), "Stopped MCPProxy.")
+        self.assertFalse(self.world.is_ready())
+        self.assertEqual(self.world.run(CORE, "stop").stdout.strip(), "MCPProxy is not running.")
+
+    def test_setup_says_why_the_core_did_not_start(self):
+        """setup shows the error of a core that cannot start, and what to do"""
+        with socket.create_server(("127.0.0.1", self.world.port)):
+            failed = self.world.run(CORE, "setup", "--yes", seconds=90)
+        self.assertEqual(failed.returncode, 1)
+        self.assertIn("error: could not start MCPProxy: ", failed.stderr)
+        self.assertIn(f"127.0.0.1:{self.world.port}", failed.stderr)
+        self.assertIn("help: stop the program that uses", failed.stderr)
 
     def test_proof(self):
         """the closing call goes through the entry in each client's file, URL and program alike, and calls a read-only tool"""

@@ -10,6 +10,8 @@ import http.server
 import json
 import os
 import pathlib
+import pty
+import select
 import shutil
 import signal
 import socket
@@ -317,6 +319,46 @@ class World:
                     said = "\n    ".join(text.splitlines()[-30:])
                     print(f"    output of {pathlib.Path(process.log).name}:\n    {said}", file=sys.stderr)
         self.end()
+
+
+class Terminal:
+    """A command of a world that runs at a terminal, where its questions are answered. It ends with the world."""
+
+    def __init__(self, world, *command):
+        self.terminal, child = pty.openpty()
+        self.process = subprocess.Popen([*map(str, command)], stdin=child, stdout=child, stderr=child, env=world.environment(), start_new_session=True)
+        os.close(child)
+        self.shown = ""
+
+    def read(self, seconds):
+        """Reads what is shown within this time; returns whether there may be more."""
+        if not select.select([self.terminal], [], [], seconds)[0]:
+            return True
+        try:
+            more = os.read(self.terminal, 65536)
+        except OSError:
+            return False  # Linux reports the end like this
+        self.shown += more.decode(errors="replace")
+        return bool(more)
+
+    def answer(self, question, text, seconds=60):
+        """Waits for a question after the last answer, and types the answer. Returns what was shown before the question."""
+        deadline = time.monotonic() + seconds
+        while question not in self.shown:
+            if not self.read(0.2) or time.monotonic() > deadline:
+                raise AssertionError(f"{question!r} was not asked:\n{self.shown}")
+        before, self.shown = self.shown.split(question, 1)
+        os.write(self.terminal, f"{text}\n".encode())
+        return before
+
+    def end(self, seconds=180):
+        """Waits for the end. Returns the exit code and what was shown after the last answer."""
+        deadline = time.monotonic() + seconds
+        while self.read(0.2):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"it does not end:\n{self.shown}")
+        os.close(self.terminal)
+        return self.process.wait(20), self.shown.replace("\r\n", "\n")
 
 
 def everything(name="everything", **more):

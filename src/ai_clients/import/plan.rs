@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::ai_clients::entry::Proxy;
 use crate::ai_clients::import::normalize::{Normalized, Unusable, normalize};
-use crate::ai_clients::import::read::Source;
+use crate::ai_clients::import::read::{Source, single_name};
 use crate::ai_clients::import::secrets::{Secret, find};
 use crate::ai_clients::import::variables::Values;
 use crate::os::environment::{Environment, home_directory};
@@ -195,6 +195,11 @@ impl ImportPlan {
             warnings,
         });
     }
+}
+
+/// A name for an entry that has none, from its package, program or host.
+pub fn name_for(fields: &Map<String, Value>) -> String {
+    valid_name(&single_name(fields))
 }
 
 /// A name that every client and the configuration accept.

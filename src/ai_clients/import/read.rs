@@ -188,7 +188,7 @@ fn is_entry(value: &Value) -> bool {
 }
 
 /// A name for an entry that was pasted without one: its package, program or host.
-fn single_name(fields: &Map<String, Value>) -> String {
+pub fn single_name(fields: &Map<String, Value>) -> String {
     if let Some(name) = fields.get("name").and_then(Value::as_str) {
         return name.to_owned();
     }
