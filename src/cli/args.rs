@@ -106,7 +106,7 @@ pub enum Command {
     /// Connect AI clients, import their servers, approve them, and test it with a real call
     #[command(after_help = "Every step shows what it changes, can be skipped and says how to undo it.")]
     Setup(SetupArguments),
-    /// Remove what MCPProxy has changed outside its data directory: clients' entries, launch at login, secrets, backups
+    /// Remove MCPProxy from your AI clients, from launch at login and from the keychain
     #[command(after_help = "Examples:\n  mcpproxy uninstall --dry-run\n  mcpproxy uninstall --yes")]
     Uninstall(UninstallArguments),
     /// Show or finish the takeover of the Go core's data directory
@@ -282,8 +282,8 @@ pub struct CallArguments {
     /// Why you make this call
     #[arg(long)]
     pub reason: Option<String>,
-    /// Sensitivity of the data: public, internal, private or unknown
-    #[arg(long)]
+    /// Sensitivity of the data
+    #[arg(long, value_parser = ["public", "internal", "private", "unknown"])]
     pub sensitivity: Option<String>,
 }
 
@@ -332,7 +332,7 @@ pub struct DoctorArguments {
 
 #[derive(Debug, Subcommand)]
 pub enum DoctorCommand {
-    /// Fix a problem of a server; shows what a fix would change unless `--execute` is given
+    /// Fix a problem of a server (without `--execute`, only shows what would change)
     Fix(FixArguments),
     /// List the codes of all problems, or explain one
     ListCodes {

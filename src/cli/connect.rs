@@ -135,10 +135,8 @@ fn sentence(Outcome { result, diff }: &Outcome) -> String {
 }
 
 fn outcome_table(outcomes: &[Outcome]) -> String {
-    let row = |Outcome { result, .. }: &Outcome| {
-        vec![result.client.clone(), result.action.to_string(), result.message.clone()]
-    };
-    rows(&["CLIENT", "RESULT", ""], outcomes.iter().map(row).collect(), "No AI clients found.")
+    let row = |Outcome { result, .. }: &Outcome| vec![result.client.clone(), result.message.clone()];
+    rows(&["CLIENT", "RESULT"], outcomes.iter().map(row).collect(), "No AI clients found.")
 }
 
 /// The running core's address, or the configured one, with the configured key.

@@ -127,7 +127,7 @@ pub enum ConfigCommand {
 
 #[derive(Debug, Subcommand)]
 pub enum SecretsCommand {
-    /// Store a secret: asks for it without showing it, or reads standard input: `printf %s "$TOKEN" | mcpproxy secrets set NAME`
+    /// Store a secret, typed at a hidden prompt or read from standard input
     Set(SecretName),
     /// List the secrets that servers use, and whether they are stored
     #[command(visible_alias = "ls")]
@@ -139,6 +139,7 @@ pub enum SecretsCommand {
 
 #[derive(Debug, Args)]
 pub struct SecretName {
+    /// Name of the secret: letters, digits, `-`, `_` or `.`
     pub name: String,
 }
 
@@ -161,7 +162,7 @@ pub enum TelemetryCommand {
     Disable,
     /// Show what the collector stores for this installation
     Received,
-    /// Delete what the collector stores for this installation, and use a new id from now on
+    /// Delete what the collector stores for this installation, and use a new ID from now on
     Forget(ForgetArguments),
 }
 
