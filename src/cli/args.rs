@@ -24,19 +24,19 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 pub struct Globals {
     /// Configuration file (default: mcp_config.json in the data directory)
-    #[arg(short, long, global = true, value_name = "FILE")]
+    #[arg(short, long, global = true, display_order = 901, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Data directory (default: $MCPPROXY_HOME, else ~/.mcpproxy)
-    #[arg(short, long, global = true, value_name = "DIR")]
+    #[arg(short, long, global = true, display_order = 902, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Output format: table, json or yaml (default: $MCPPROXY_OUTPUT, else table)
-    #[arg(short, long, global = true, value_name = "FORMAT")]
+    #[arg(short, long, global = true, display_order = 903, value_name = "FORMAT")]
     pub output: Option<String>,
     /// Same as `-o json`
-    #[arg(long, global = true, conflicts_with = "output")]
+    #[arg(long, global = true, display_order = 904, conflicts_with = "output")]
     pub json: bool,
     /// Only print errors and requested data
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 905)]
     pub quiet: bool,
 }
 

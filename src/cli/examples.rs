@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// Commands and their examples.
-const EXAMPLES: [(&str, &[&str]); 30] = [
+const EXAMPLES: [(&str, &[&str]); 31] = [
     ("setup", &["mcpproxy setup", "mcpproxy setup --yes    # every step without asking"]),
     ("serve", &["mcpproxy serve", "mcpproxy serve --listen 127.0.0.1:9090"]),
     (
@@ -60,6 +60,14 @@ const EXAMPLES: [(&str, &[&str]); 30] = [
             "mcpproxy profile create work github sentry",
             "mcpproxy profile use work",
             "mcpproxy profile use",
+        ],
+    ),
+    (
+        "registry",
+        &[
+            "mcpproxy registry search airtable",
+            "mcpproxy registry show airtable-mcp-server",
+            "mcpproxy registry add-source mine https://registry.example.com/",
         ],
     ),
     ("secrets", &["mcpproxy secrets set github_token", "mcpproxy secrets list"]),

@@ -41,7 +41,6 @@ pub struct ImportArguments {
 #[derive(Debug, Args)]
 pub struct ConnectArguments {
     /// Client ID (see `connect --list`)
-    #[arg(required_unless_present_any = ["list", "all"])]
     pub client: Option<String>,
     /// List the AI clients and whether they are connected
     #[arg(long, conflicts_with = "client")]
@@ -69,7 +68,6 @@ pub struct ConnectArguments {
 #[derive(Debug, Args)]
 pub struct DisconnectArguments {
     /// Client ID (see `connect --list`)
-    #[arg(required_unless_present = "all")]
     pub client: Option<String>,
     /// All installed AI clients
     #[arg(long, conflicts_with = "client")]

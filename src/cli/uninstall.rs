@@ -53,10 +53,11 @@ pub(super) async fn uninstall(
     let clients = edit::list(&homes, &proxy);
     let plan = plan(context, &clients, options);
     if options.dry_run {
-        return print(context.format, &plan, |plan| format!("Would do:\n{}", shown(plan))).map(|()| ExitCode::Clean);
+        return print(context.format, &plan, |plan| format!("`mcpproxy uninstall` would:\n{}", shown(plan)))
+            .map(|()| ExitCode::Clean);
     }
     if !options.yes {
-        say(&format!("This will:\n{}", shown(&plan)));
+        say(&format!("`mcpproxy uninstall` will:\n{}", shown(&plan)));
         if !confirm("Uninstall?", "--yes")? {
             return Err(CliError::new("OPERATION_FAILED", "nothing was removed")
                 .guided("use --yes to uninstall without asking"));

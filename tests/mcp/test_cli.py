@@ -69,6 +69,8 @@ class CommandLine(unittest.TestCase):
         """a wrong name or value is named before anything is asked, with the command that shows the right ones"""
         with World(config={"mcpServers": [everything()]}) as here:
             self.assertIn("no server is named `nosuch`", said(here, "upstream", "remove", "nosuch", code=1))
+            for command in ("connect", "disconnect"):
+                self.assertIn("mcpproxy connect --list", said(here, command, code=2))
             self.assertIn("nothing changed", said(here, "upstream", "remove", "nosuch", "--if-exists"))
             here.start_core()
             here.wait_connected("everything")
