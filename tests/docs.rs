@@ -204,9 +204,17 @@ fn command_section(command: &mut clap::Command, parent: &str, level: usize) -> S
     let name = format!("{parent} {}", command.get_name());
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let mut text = format!("\n{} `{name}`\n\n{}\n", "#".repeat(level), wrapped(&sentence(&about), "", ""));
-    if !command.has_subcommands() {
+    let runs_alone = !command.has_subcommands() || !command.is_subcommand_required_set();
+    if runs_alone {
         let usage = command.render_usage().to_string();
-        let usage = usage.trim_start_matches("Usage:").split_whitespace().collect::<Vec<_>>().join(" ");
+        let usage = usage
+            .trim_start_matches("Usage:")
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
         write!(text, "\n```sh\n{usage}\n```\n").unwrap();
         let own = command.get_arguments().filter(|argument| {
             !argument.is_global_set()
@@ -236,7 +244,12 @@ fn argument_lines(argument: &clap::Arg) -> String {
         names.push(values.join(" "));
     } else {
         names.extend(argument.get_short().map(|short| format!("-{short}")));
-        let value = if takes_value { format!(" <{}>", values.join(" ")) } else { String::new() };
+        let optional = argument.get_num_args().is_some_and(|number| number.min_values() == 0);
+        let value = match (takes_value, optional) {
+            (false, _) => String::new(),
+            (true, true) => format!("[=<{}>]", values.join(" ")),
+            (true, false) => format!(" <{}>", values.join(" ")),
+        };
         names.extend(argument.get_long().map(|long| format!("--{long}{value}")));
     }
     let mut help = sentence(&argument.get_help().map(ToString::to_string).unwrap_or_default());

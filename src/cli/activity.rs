@@ -1,6 +1,7 @@
 //! `mcpproxy activity`: the activity log of the running core.
 
 use clap::{Args, Subcommand};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::activity::Format;
 use crate::cli::context::Context;
@@ -8,11 +9,12 @@ use crate::cli::core_link::CoreLink;
 use crate::cli::error::CliError;
 use crate::cli::output::{pairs, print, report, rows, write_raw};
 use crate::cli::prompt::confirm;
-use crate::client::{Client, path_segment};
+use crate::client::{CallError, Client, path_segment};
 use crate::contract::api::{
     ActivityKind, ActivityList, ActivityPurged, ActivityRecord, ActivityStatus, ActivitySummary, ActivityUsage,
     EventBody, OneActivity,
 };
+use crate::os::clock;
 
 #[derive(Debug, Subcommand)]
 pub enum ActivityCommand {
@@ -27,7 +29,7 @@ pub enum ActivityCommand {
     },
     /// Show one entry with everything that is stored about it
     Show {
-        /// The entry's ID, as `list -o json` and the web UI show it
+        /// The entry's ID (see `mcpproxy activity list -o json`)
         id: String,
     },
     /// Print entries as they arrive (Ctrl-C to stop)
@@ -39,16 +41,16 @@ pub enum ActivityCommand {
     Export {
         #[command(flatten)]
         filter: ActivityFilter,
-        /// jsonl or csv
-        #[arg(long, default_value = "jsonl")]
+        /// Format of the entries
+        #[arg(long, default_value = "jsonl", value_parser = ["jsonl", "csv"])]
         format: String,
     },
     /// Show totals by outcome and server
     Summary,
     /// Show calls, errors and durations by tool
     Usage {
-        /// 1h, 24h, 7d or 30d
-        #[arg(long, default_value = "24h")]
+        /// Period up to now
+        #[arg(long, default_value = "24h", value_parser = ["1h", "24h", "7d", "30d"])]
         window: String,
     },
     /// Delete all recorded activity
@@ -71,21 +73,39 @@ pub struct ActivityFilter {
     /// Only this AI client
     #[arg(long, value_name = "NAME")]
     client: Option<String>,
-    /// Only calls with this result: success, error or blocked
-    #[arg(long)]
-    status: Option<ActivityStatus>,
+    /// Only entries with this result
+    #[arg(long, value_parser = ["success", "error", "blocked"])]
+    status: Option<String>,
     /// Only entries with sensitive data
     #[arg(long)]
     sensitive: bool,
-    /// Only entries from this time on, such as 2026-01-31T12:00:00Z
-    #[arg(long, value_name = "TIME")]
+    /// Only entries from this time on: how long ago, such as `30m` or `7d`, or 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<String>,
     /// Only entries before this time
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     until: Option<String>,
     /// Entries of every type: calls, approvals, changes and starts
     #[arg(short, long)]
     all: bool,
+}
+
+/// Reads a time, or how long ago it was.
+fn moment(text: &str) -> Result<String, String> {
+    moment_before(clock::now(), text).map(|time| time.to_string()).ok_or_else(|| {
+        "expected how long ago, such as `30m`, `2h` or `7d`, or a time such as 2026-01-31T12:00:00Z".to_owned()
+    })
+}
+
+fn moment_before(now: Timestamp, text: &str) -> Option<Timestamp> {
+    if let Ok(time) = text.parse() {
+        return Some(time);
+    }
+    let ago = match text.strip_suffix('d').and_then(|days| days.parse::<i64>().ok()) {
+        Some(days) => SignedDuration::from_secs(days.checked_mul(24 * 3600)?),
+        None => text.parse().ok()?,
+    };
+    (!ago.is_negative()).then(|| now.checked_sub(ago).ok()).flatten()
 }
 
 impl ActivityFilter {
@@ -96,13 +116,26 @@ impl ActivityFilter {
             ("server", self.server.as_deref()),
             ("tool", self.tool.as_deref()),
             ("client", self.client.as_deref()),
-            ("status", self.status.as_ref().map(ActivityStatus::word)),
+            ("status", self.status.as_deref()),
             ("sensitive_data", self.sensitive.then_some("true")),
             ("start_time", self.since.as_deref()),
             ("end_time", self.until.as_deref()),
         ];
         let given = pairs.into_iter().filter_map(|(name, value)| Some((name, value?)));
         given.map(|(name, value)| format!("&{name}={}", path_segment(value))).collect()
+    }
+
+    /// Whether this selects all calls.
+    fn is_empty(&self) -> bool {
+        let given = [
+            &self.server,
+            &self.tool,
+            &self.client,
+            &self.status,
+            &self.since,
+            &self.until,
+        ];
+        !self.sensitive && given.iter().all(|one| one.is_none())
     }
 
     fn matches(&self, record: &ActivityRecord) -> bool {
@@ -122,11 +155,17 @@ pub async fn run(context: &Context, link: &CoreLink, command: ActivityCommand) -
         ActivityCommand::List { filter, limit } => {
             let path = format!("/api/v1/activity?exclude_payloads=true&limit={limit}{}", filter.query());
             let found: ActivityList = client.get(&path).await?;
-            print(context.format, &found.activities, |calls| listed(calls))
+            let empty = if filter.is_empty() { "No calls yet." } else { "No entries match." };
+            print(context.format, &found.activities, |calls| listed(calls, empty))
         }
         ActivityCommand::Show { id } => {
             let path = format!("/api/v1/activity/{}", path_segment(&id));
-            let found: OneActivity = client.get(&path).await?;
+            let found: OneActivity = client.get(&path).await.map_err(|error| match &error {
+                CallError::Status { code: 404, .. } => {
+                    CliError::from(error).guided("see the IDs with `mcpproxy activity list -o json`")
+                }
+                _ => error.into(),
+            })?;
             print(context.format, &found.activity, shown)
         }
         ActivityCommand::Watch { filter } => watch(context, client, &filter).await,
@@ -195,7 +234,7 @@ fn totals(summary: &ActivitySummary) -> String {
         ("Succeeded", summary.success_count.to_string()),
         ("Failed", summary.error_count.to_string()),
         ("Blocked", summary.blocked_count.to_string()),
-        ("Servers", top.join(", ")),
+        ("Servers", if top.is_empty() { "none".to_owned() } else { top.join(", ") }),
     ])
 }
 
@@ -209,7 +248,7 @@ fn used(usage: &ActivityUsage) -> String {
             format!("{} ms", tool.p95_ms),
         ]
     };
-    let headings = ["TOOL", "CALLS", "ERRORS", "MEDIAN", "95 %"];
+    let headings = ["TOOL", "CALLS", "ERRORS", "MEDIAN", "95TH PERCENTILE"];
     rows(&headings, usage.tools.iter().map(row).collect(), "No calls in this period.")
 }
 
@@ -263,7 +302,7 @@ fn shown(record: &ActivityRecord) -> String {
     pairs(&given)
 }
 
-fn listed(calls: &[ActivityRecord]) -> String {
+fn listed(calls: &[ActivityRecord], empty: &str) -> String {
     let row = |call: &ActivityRecord| {
         vec![
             when(call),
@@ -273,5 +312,27 @@ fn listed(calls: &[ActivityRecord]) -> String {
             remark(call),
         ]
     };
-    rows(&["TIME (UTC)", "TOOL", "STATUS", "DURATION", "DETAILS"], calls.iter().map(row).collect(), "No calls yet.")
+    rows(&["TIME (UTC)", "TOOL", "STATUS", "DURATION", "DETAILS"], calls.iter().map(row).collect(), empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_time_or_how_long_ago_it_was() {
+        let now: Timestamp = "2026-11-30T12:00:00Z".parse().unwrap();
+        let read = |text: &str| moment_before(now, text).map(|time| time.to_string());
+        for (text, expected) in [
+            ("30m", "2026-11-30T11:30:00Z"),
+            ("2h", "2026-11-30T10:00:00Z"),
+            ("7d", "2026-11-23T12:00:00Z"),
+            ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z"),
+        ] {
+            assert_eq!(read(text).as_deref(), Some(expected), "{text}");
+        }
+        for wrong in ["yesterday", "", "d", "-2h", "9999999999999999d", "99999999d"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -263,6 +263,7 @@ fn check_url(url: &str) -> Result<(), CliError> {
     let problem = match Url::parse(url) {
         Ok(parsed) if matches!(parsed.scheme(), "http" | "https") && parsed.host_str().is_some() => return Ok(()),
         Ok(parsed) => format!("the scheme is `{}`", parsed.scheme()),
+        Err(_) if !url.contains("://") => "it does not begin with http:// or https://".to_owned(),
         Err(error) => error.to_string(),
     };
     Err(CliError::usage("INVALID_INPUT", format!("invalid URL `{url}`: {problem}"))

@@ -24,19 +24,19 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 pub struct Globals {
     /// Configuration file (default: mcp_config.json in the data directory)
-    #[arg(short, long, global = true, value_name = "FILE")]
+    #[arg(short, long, global = true, display_order = 901, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Data directory (default: $MCPPROXY_HOME, else ~/.mcpproxy)
-    #[arg(short, long, global = true, value_name = "DIR")]
+    #[arg(short, long, global = true, display_order = 902, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Output format: table, json or yaml (default: $MCPPROXY_OUTPUT, else table)
-    #[arg(short, long, global = true, value_name = "FORMAT")]
+    #[arg(short, long, global = true, display_order = 903, value_name = "FORMAT")]
     pub output: Option<String>,
     /// Same as `-o json`
-    #[arg(long, global = true, conflicts_with = "output")]
+    #[arg(long, global = true, display_order = 904, conflicts_with = "output")]
     pub json: bool,
     /// Only print errors and requested data
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 905)]
     pub quiet: bool,
 }
 
@@ -108,7 +108,7 @@ pub enum Command {
     /// Start MCPProxy, connect AI clients, import or add servers, approve them, and test it with a real call
     #[command(after_help = "Every step shows what it changes, can be skipped and says how to undo it.")]
     Setup(SetupArguments),
-    /// Remove what MCPProxy has changed outside its data directory: clients' entries, launch at login, secrets, backups
+    /// Remove MCPProxy from your AI clients, from launch at login and from the keychain
     #[command(after_help = "Examples:\n  mcpproxy uninstall --dry-run\n  mcpproxy uninstall --yes")]
     Uninstall(UninstallArguments),
     /// Show or finish the takeover of the Go core's data directory
@@ -284,8 +284,8 @@ pub struct CallArguments {
     /// Why you make this call
     #[arg(long)]
     pub reason: Option<String>,
-    /// Sensitivity of the data: public, internal, private or unknown
-    #[arg(long)]
+    /// Sensitivity of the data
+    #[arg(long, value_parser = ["public", "internal", "private", "unknown"])]
     pub sensitivity: Option<String>,
 }
 
@@ -334,7 +334,7 @@ pub struct DoctorArguments {
 
 #[derive(Debug, Subcommand)]
 pub enum DoctorCommand {
-    /// Fix a problem of a server; shows what a fix would change unless `--execute` is given
+    /// Fix a problem of a server (without `--execute`, only shows what would change)
     Fix(FixArguments),
     /// List the codes of all problems, or explain one
     ListCodes {

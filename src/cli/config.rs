@@ -9,6 +9,7 @@ use crate::cli::context::Context;
 use crate::cli::core_link::config_error;
 use crate::cli::error::CliError;
 use crate::cli::output::print;
+use crate::cli::prompt::is_interactive;
 use crate::config::store::StoreError;
 use crate::os::environment::Environment;
 
@@ -56,6 +57,10 @@ fn edit(context: &Context) -> Result<(), CliError> {
     }
     let variables = Environment::read(|name| EDITORS.contains(&name));
     let editor = EDITORS.iter().find_map(|name| variables.non_empty(name));
+    if editor.is_none() && !cfg!(windows) && !is_interactive() {
+        return Err(CliError::new("INVALID_INPUT", "could not open `vi` without a terminal")
+            .guided(format!("set EDITOR, or edit `{}` yourself", context.store.path().display())));
+    }
     let editor = editor.unwrap_or(if cfg!(windows) { "notepad" } else { "vi" });
     let mut words = editor.split_whitespace();
     let program = words.next().unwrap_or(editor);

@@ -28,6 +28,13 @@ struct Outcome {
     diff: Option<String>,
 }
 
+/// The error for a command that names no client.
+fn no_client(command: &str) -> CliError {
+    CliError::usage("INVALID_INPUT", "no AI client is named").guided(format!(
+        "see all clients with `mcpproxy connect --list`, then `mcpproxy {command} CLIENT`, or `mcpproxy {command} --all`"
+    ))
+}
+
 /// An edit of one or all clients.
 struct Request {
     operation: Operation,
@@ -36,12 +43,15 @@ struct Request {
 }
 
 pub async fn connect(context: &Context, link: &CoreLink, options: ConnectArguments) -> Result<ExitCode, CliError> {
+    if options.client.is_none() && !options.list && !options.all {
+        return Err(no_client("connect"));
+    }
     let (homes, mut proxy) = (homes()?, proxy(context, link).await?);
     if let Some(name) = &options.profile {
         let config = context.store.load().map_err(|error| config_error(&error))?;
         if !config.profiles.iter().any(|profile| profile.name == *name) {
             let error = CliError::new("INVALID_INPUT", format!("unknown profile `{name}`"));
-            return Err(error.guided("see `mcpproxy profile list`"));
+            return Err(error.guided("see all profiles with `mcpproxy profile list`"));
         }
         proxy.profile = Some(name.clone());
     }
@@ -70,6 +80,9 @@ pub async fn disconnect(
     link: &CoreLink,
     options: DisconnectArguments,
 ) -> Result<ExitCode, CliError> {
+    if options.client.is_none() && !options.all {
+        return Err(no_client("disconnect"));
+    }
     let request = Request {
         operation: Operation::Disconnect,
         name: options.name,
@@ -135,10 +148,8 @@ fn sentence(Outcome { result, diff }: &Outcome) -> String {
 }
 
 fn outcome_table(outcomes: &[Outcome]) -> String {
-    let row = |Outcome { result, .. }: &Outcome| {
-        vec![result.client.clone(), result.action.to_string(), result.message.clone()]
-    };
-    rows(&["CLIENT", "RESULT", ""], outcomes.iter().map(row).collect(), "No AI clients found.")
+    let row = |Outcome { result, .. }: &Outcome| vec![result.client.clone(), result.message.clone()];
+    rows(&["CLIENT", "RESULT"], outcomes.iter().map(row).collect(), "No AI clients found.")
 }
 
 /// The running core's address, or the configured one, with the configured key.

@@ -98,10 +98,8 @@ impl CoreLink {
                 Err(CliError::new("TIMEOUT", format!("MCPProxy is running but not responding: {error}"))
                     .guided(NOT_RESPONDING_HELP))
             }
-            Core::NotRunning => {
-                Err(CliError::new("DAEMON_NOT_RUNNING", "MCPProxy is not running, so its servers aren't either")
-                    .guided("start the MCPProxy app, or run `mcpproxy serve`"))
-            }
+            Core::NotRunning => Err(CliError::new("DAEMON_NOT_RUNNING", "MCPProxy is not running")
+                .guided("start the MCPProxy app, or run `mcpproxy serve`")),
         }
     }
 
@@ -199,7 +197,9 @@ pub fn config_error(error: &StoreError) -> CliError {
 
 /// Adds a hint to the core's message about an unknown server or tool.
 pub fn missing(error: CallError, name: &str) -> CliError {
+    let unknown = not_found(name);
     match &error {
+        CallError::Status { code: 404, .. } if error.to_string() == unknown.message => unknown,
         CallError::Status { code: 404, .. } => CliError::new("SERVER_NOT_FOUND", error.to_string())
             .guided(format!("see its tools with `mcpproxy upstream inspect {name}`")),
         _ => error.into(),

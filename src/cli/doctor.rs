@@ -8,6 +8,7 @@ use crate::cli::core_link::{CoreLink, config_error, not_found};
 use crate::cli::error::CliError;
 use crate::cli::output::{print, report, rows};
 use crate::cli::server_path::server_path;
+use crate::cli::upstream::term;
 use crate::client::{CallError, Client, go_core};
 use crate::contract::api::{
     Diagnostic, Diagnostics, FixMode, FixRequest, FixResult, FixStep, FixStepKind, ServerDiagnostics, Servers, Waiting,
@@ -57,7 +58,7 @@ fn not_running(context: &Context, link: &CoreLink) -> Result<(), CliError> {
 /// An error with the stable code of the problem, and its remedy.
 fn coded(error: CliError, code: Code) -> CliError {
     let name = code.name();
-    let guidance = format!("{} About {name}: mcpproxy doctor list-codes {name}", Entry::of(code).remedy);
+    let guidance = format!("{} Details: mcpproxy doctor list-codes {name}", Entry::of(code).remedy);
     CliError {
         code: name,
         ..error.guided(guidance)
@@ -99,7 +100,7 @@ fn problem(found: &Diagnostic) -> String {
     for step in &found.fix_steps {
         add(&step_line(found, step));
     }
-    add(&format!("Code: {} ({}); about it: mcpproxy doctor list-codes {}", found.code, found.severity, found.code));
+    add(&format!("Details: mcpproxy doctor list-codes {}", found.code));
     lines.join("\n")
 }
 
@@ -121,7 +122,7 @@ async fn of_server(context: &Context, link: &CoreLink, name: &str) -> Result<(),
     let found = of(link.require()?, name).await?;
     print(context.format, &found, |found| match &found.diagnostic {
         Some(found) => problem(found),
-        None => format!("{name}: no problems found ({}).", found.status),
+        None => format!("{name}: no problems found ({}).", term(&found.status)),
     })
 }
 
@@ -141,7 +142,7 @@ fn list_codes(context: &Context, code: Option<&str>) -> Result<(), CliError> {
     if let Some(name) = code {
         let entry = Entry::of(known(name)?);
         let text = serde_json::json!({"code": entry.code.name(), "page": page::markdown(entry)});
-        return print(context.format, &text, |_| page::markdown(entry));
+        return print(context.format, &text, |_| page::plain(entry));
     }
     let codes = Code::ALL.iter().map(|code| Entry::of(*code));
     let list: Vec<Value> = codes

@@ -63,6 +63,14 @@ const EXAMPLES: [(&str, &[&str]); 31] = [
             "mcpproxy profile use",
         ],
     ),
+    (
+        "registry",
+        &[
+            "mcpproxy registry search airtable",
+            "mcpproxy registry show airtable-mcp-server",
+            "mcpproxy registry add-source mine https://registry.example.com/",
+        ],
+    ),
     ("secrets", &["mcpproxy secrets set github_token", "mcpproxy secrets list"]),
     ("telemetry", &["mcpproxy telemetry show", "mcpproxy telemetry disable"]),
     (

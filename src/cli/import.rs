@@ -68,7 +68,7 @@ pub async fn import(context: &Context, link: &CoreLink, options: ImportArguments
     let (homes, proxy) = (homes()?, proxy(context, link).await?);
     let clients = options.from.iter().map(|id| client(id)).collect::<Result<Vec<_>, _>>()?;
     if options.undo {
-        return undo(context, &homes, &clients);
+        return undo(context, &homes, &proxy, &clients);
     }
     let (sources, unreadable) = sources(&options, &clients, &homes)?;
     let existing = context.store.document().map_err(|error| config_error(&error))?.entries();
@@ -186,11 +186,12 @@ async fn move_secrets(options: &ImportArguments, plan: &mut ImportPlan) -> Resul
     if count == 0 || options.no_keychain {
         return Ok(());
     }
-    let question = format!("Move {count} secrets from the entries to the system keychain?");
+    let secrets = if count == 1 { "1 secret".to_owned() } else { format!("{count} secrets") };
+    let question = format!("Move {secrets} from the entries to the system keychain?");
     let wanted = options.keychain || !options.yes && is_interactive() && confirm(&question, "--keychain")?;
     if !wanted {
         plan.warnings
-            .push(format!("{count} secrets stay in the configuration file; --keychain moves them to the keychain"));
+            .push(format!("kept {secrets} in the configuration file; --keychain stores secrets in the keychain"));
         return Ok(());
     }
     for one in &mut plan.imported {
@@ -280,10 +281,11 @@ async fn relocate(
 }
 
 /// Restores what `--move` removed.
-fn undo(context: &Context, homes: &Homes, clients: &[&'static Client]) -> Result<ExitCode, CliError> {
+fn undo(context: &Context, homes: &Homes, proxy: &Proxy, clients: &[&'static Client]) -> Result<ExitCode, CliError> {
     let mut restored = Vec::new();
     for client in clients {
-        let relocated = files::restore(client, homes).map_err(|error| CliError::new("OPERATION_FAILED", error))?;
+        let relocated =
+            files::restore(client, homes, proxy).map_err(|error| CliError::new("OPERATION_FAILED", error))?;
         restored.push(Moved::new(client, relocated));
     }
     print(context.format, &restored, |restored| {

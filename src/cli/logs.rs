@@ -8,7 +8,7 @@ use crate::cli::args::{LogTail, LogsArguments, ServerLogsArguments};
 use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, not_found};
 use crate::cli::error::CliError;
-use crate::cli::output::{not_written, print};
+use crate::cli::output::{not_written, print, say};
 use crate::contract::server_log;
 use crate::contract::visible_text::one_line;
 use crate::os::{files, go_core_logs};
@@ -69,6 +69,9 @@ async fn show(context: &Context, options: &LogTail, path: impl Fn() -> PathBuf) 
     } else {
         files::last_lines(&now, options.tail).map_err(failed)?
     };
+    if lines.is_empty() && !options.follow && !context.quiet {
+        say(&format!("Nothing has been logged yet (`{}`).", now.display()));
+    }
     print(context.format, &lines, |lines| lines.iter().map(|line| one_line(line)).collect::<Vec<_>>().join("\n"))?;
     if !options.follow {
         return Ok(());

@@ -232,7 +232,7 @@ fn run_serve(options: ServeOptions) -> Result<ExitCode, (Format, CliError)> {
     match outcome {
         Ok(()) => Ok(ExitCode::Clean),
         Err(error) => {
-            tracing::error!("{error}; {}", error.help);
+            tracing::error!(target: logging::FILE_ONLY, "{error}; {}", error.help);
             // The tray shows these two lines when the core did not start.
             eprintln!("error: {error}\nhelp: {}", error.help);
             Ok(error.code)

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde::{Serialize, Serializer};
 use serde_json::{Number, Value};
 
@@ -14,6 +14,7 @@ use crate::contract::exact_numbers::{released, restore_text};
 use crate::contract::review_text::{Mark, ReviewLine};
 use crate::contract::visible_text::{self, one_line};
 use crate::os::environment::Environment;
+use crate::os::terminal_width;
 
 /// The code of an error that is not shown: the reader of standard output, such as `head`, has read enough.
 pub const READER_GONE: &str = "READER_GONE";
@@ -130,8 +131,15 @@ fn escape_strings(value: &mut Value) {
     }
 }
 
-/// Rows under headings, without borders; `empty` where there are none.
+/// The narrowest last column that is wrapped; a narrower terminal wraps whole lines.
+const NARROWEST: u16 = 20;
+
+/// Rows under headings, without borders; `empty` where there are none. At a terminal, the last column is wrapped.
 pub fn rows(headings: &[&str], rows: Vec<Vec<String>>, empty: &str) -> String {
+    rows_within(terminal_width::of_standard_output(), headings, rows, empty)
+}
+
+fn rows_within(width: Option<u16>, headings: &[&str], rows: Vec<Vec<String>>, empty: &str) -> String {
     if rows.is_empty() {
         return empty.to_owned();
     }
@@ -139,6 +147,15 @@ pub fn rows(headings: &[&str], rows: Vec<Vec<String>>, empty: &str) -> String {
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(headings.iter().copied());
     table.add_rows(rows.into_iter().map(|row| row.into_iter().map(|cell| one_line(&cell)).collect::<Vec<_>>()));
+    let columns = table.column_max_content_widths();
+    let others: u16 = columns.iter().rev().skip(1).fold(0u16, |sum, width| sum.saturating_add(width.saturating_add(2)));
+    if let Some(width) = width.filter(|width| *width >= others.saturating_add(NARROWEST)) {
+        let last = columns.len().saturating_sub(1);
+        table.column_iter_mut().take(last).for_each(|column| {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        });
+        table.set_width(width);
+    }
     table.trim_fmt()
 }
 
@@ -179,6 +196,20 @@ mod tests {
     fn an_empty_table_says_so() {
         assert_eq!(rows(&["A"], Vec::new(), "None yet."), "None yet.");
         assert!(rows(&["A"], vec![vec!["x\u{1b}".to_owned()]], "").contains("x\\u{1b}"));
+    }
+
+    #[test]
+    fn a_table_fits_the_terminal_and_names_stay_whole() {
+        let table = |width| {
+            let row = vec!["a-long-name".to_owned(), "one two three four five six seven".to_owned()];
+            rows_within(width, &["NAME", "SUMMARY"], vec![row], "")
+        };
+        let wrapped = table(Some(40));
+        assert!(wrapped.lines().all(|line| line.trim_end().len() <= 40), "{wrapped}");
+        assert!(wrapped.contains("a-long-name") && wrapped.lines().count() == 3, "{wrapped}");
+        for one_line_each in [table(None), table(Some(20)), table(Some(200))] {
+            assert_eq!(one_line_each.lines().count(), 2, "{one_line_each}");
+        }
     }
 
     #[test]

@@ -4,9 +4,10 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::cli::context::Context;
-use crate::cli::core_link::{CoreLink, config_error};
+use crate::cli::core_link::{CoreLink, config_error, not_found};
 use crate::cli::error::CliError;
-use crate::cli::output::print;
+use crate::cli::output::{print, rows};
+use crate::client::CallError;
 use crate::config::profiles::check_name;
 use crate::contract::api::{ActiveProfile, Profile, ProfileChoice, ProfileList};
 use crate::contract::names;
@@ -15,13 +16,19 @@ use crate::contract::names;
 pub enum ProfileCommand {
     /// Show the profiles
     List,
-    /// Choose the profile of clients that choose none; without a name, remove the limit
-    Use { name: Option<String> },
+    /// Set the profile of clients that have none of their own; without a name, they see every server
+    Use {
+        /// Profile to use
+        name: Option<String>,
+    },
     /// Add a profile, or replace the servers of one
     #[command(alias = "add")]
     Create(ProfileServers),
     /// Remove a profile
-    Remove { name: String },
+    Remove {
+        /// Profile to remove
+        name: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -69,23 +76,30 @@ fn table(list: &ProfileList, active: &str) -> String {
     if list.profiles.is_empty() {
         return "No profiles yet. Add one: mcpproxy profile create NAME SERVER…".to_owned();
     }
-    let line = |profile: &Profile| {
-        let mark = if profile.name == active { "*" } else { " " };
+    let row = |profile: &Profile| {
+        let mark = if profile.name == active { " (active)" } else { "" };
         let servers = if profile.servers.is_empty() {
             "no servers".to_owned()
         } else {
             profile.servers.join(", ")
         };
-        format!("{mark} {}  {}/{}  {servers}", profile.name, names::MCP_PROFILE_PATH, profile.name)
+        vec![
+            format!("{}{mark}", profile.name),
+            format!("{}/{}", names::MCP_PROFILE_PATH, profile.name),
+            servers,
+        ]
     };
-    list.profiles.iter().map(line).collect::<Vec<_>>().join("\n")
+    rows(&["NAME", "ENDPOINT", "SERVERS"], list.profiles.iter().map(row).collect(), "")
 }
 
 async fn choose(context: &Context, link: &CoreLink, name: &str) -> Result<(), CliError> {
     let active = match link.running() {
         Some(client) => {
             let profile = name.to_owned();
-            client.put("/api/v1/profiles/active", &json!(ProfileChoice { profile })).await?
+            client
+                .put("/api/v1/profiles/active", &json!(ProfileChoice { profile }))
+                .await
+                .map_err(|error| lacking(error, name, &[]))?
         }
         None => {
             let config = context.store.load().map_err(|error| config_error(&error))?;
@@ -100,8 +114,8 @@ async fn choose(context: &Context, link: &CoreLink, name: &str) -> Result<(), Cl
         }
     };
     print(context.format, &active, |active: &ActiveProfile| match active.active_profile.as_str() {
-        "" => "Clients that choose no profile see every server.".to_owned(),
-        name => format!("Clients that choose no profile see the servers of `{name}` only."),
+        "" => "Clients without a profile of their own see every server.".to_owned(),
+        name => format!("Clients without a profile of their own see only the servers of `{name}`."),
     })
 }
 
@@ -110,13 +124,13 @@ async fn create(context: &Context, link: &CoreLink, options: &ProfileServers) ->
     check_name(name).map_err(|problem| CliError::new("INVALID_INPUT", problem))?;
     match link.running() {
         Some(client) => {
-            client.change_profile(name, Some(servers)).await?;
+            client.change_profile(name, Some(servers)).await.map_err(|error| lacking(error, name, servers))?;
         }
         None => {
             let config = context.store.load().map_err(|error| config_error(&error))?;
             if let Some(other) = servers.iter().find(|name| !config.servers.iter().any(|server| server.name == **name))
             {
-                return Err(CliError::new("SERVER_NOT_FOUND", format!("no server is named `{other}`")));
+                return Err(not_found(other));
             }
             let edited = link.edit_file(context, |document| document.set_profile(name, servers));
             edited.map_err(|error| config_error(&error))?;
@@ -131,7 +145,7 @@ async fn create(context: &Context, link: &CoreLink, options: &ProfileServers) ->
 async fn remove(context: &Context, link: &CoreLink, name: &str) -> Result<(), CliError> {
     match link.running() {
         Some(client) => {
-            client.change_profile(name, None).await?;
+            client.change_profile(name, None).await.map_err(|error| lacking(error, name, &[]))?;
         }
         None => {
             let config = context.store.load().map_err(|error| config_error(&error))?;
@@ -146,5 +160,13 @@ async fn remove(context: &Context, link: &CoreLink, name: &str) -> Result<(), Cl
 }
 
 fn unknown(name: &str) -> CliError {
-    CliError::new("INVALID_INPUT", format!("unknown profile `{name}`")).guided("see `mcpproxy profile list`")
+    CliError::new("INVALID_INPUT", format!("unknown profile `{name}`"))
+        .guided("see all profiles with `mcpproxy profile list`")
+}
+
+/// Adds a hint to the core's message about an unknown profile or server.
+fn lacking(error: CallError, name: &str, servers: &[String]) -> CliError {
+    let message = error.to_string();
+    let mut known = servers.iter().map(|server| not_found(server)).chain([unknown(name)]);
+    known.find(|one| one.message == message).unwrap_or_else(|| error.into())
 }

@@ -35,14 +35,14 @@ pub enum RegistryCommand {
     /// List the registries that are searched
     #[command(visible_alias = "ls")]
     List,
-    /// Search another registry, too
+    /// Add a registry to search
     AddSource {
-        /// Short name of the registry; without it, the host of the URL
+        /// Short name of the registry, or only its URL: the host is then the name
         name: String,
-        /// URL of the registry
+        /// URL of the registry, after its name
         url: Option<String>,
     },
-    /// Do not search a registry any more
+    /// Stop searching a registry
     RemoveSource {
         /// Name of the registry, as `list` shows it
         name: String,

@@ -26,14 +26,17 @@ pub async fn run(context: &Context, command: SecretsCommand) -> Result<(), CliEr
             let text = read(&secret.name)?;
             let name = secret.name.clone();
             keychain::ask(move || SystemKeychain.write(&name, &text)).await.map_err(refused)?;
-            eprintln!("Saved. Use it in a server's entry as ${{keyring:{}}}", secret.name);
+            eprintln!("Saved. Use it in a server's entry as ${{keyring:{}}}.", secret.name);
             Ok(())
         }
         SecretsCommand::List => list(context).await,
         SecretsCommand::Remove(secret) => {
             let name = secret.name.clone();
             match keychain::ask(move || SystemKeychain.remove(&name)).await.map_err(refused)? {
-                true => Ok(()),
+                true => {
+                    eprintln!("Deleted the secret `{}`.", secret.name);
+                    Ok(())
+                }
                 false => Err(CliError::new("NOT_FOUND", format!("the keychain has no secret `{}`", secret.name))),
             }
         }

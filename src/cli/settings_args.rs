@@ -41,7 +41,6 @@ pub struct ImportArguments {
 #[derive(Debug, Args)]
 pub struct ConnectArguments {
     /// Client ID (see `connect --list`)
-    #[arg(required_unless_present_any = ["list", "all"])]
     pub client: Option<String>,
     /// List the AI clients and whether they are connected
     #[arg(long, conflicts_with = "client")]
@@ -69,7 +68,6 @@ pub struct ConnectArguments {
 #[derive(Debug, Args)]
 pub struct DisconnectArguments {
     /// Client ID (see `connect --list`)
-    #[arg(required_unless_present = "all")]
     pub client: Option<String>,
     /// All installed AI clients
     #[arg(long, conflicts_with = "client")]
@@ -144,7 +142,7 @@ pub enum ConfigCommand {
 
 #[derive(Debug, Subcommand)]
 pub enum SecretsCommand {
-    /// Store a secret: asks for it without showing it, or reads standard input: `printf %s "$TOKEN" | mcpproxy secrets set NAME`
+    /// Store a secret, typed at a hidden prompt or read from standard input
     Set(SecretName),
     /// List the secrets that servers use, and whether they are stored
     #[command(visible_alias = "ls")]
@@ -156,6 +154,7 @@ pub enum SecretsCommand {
 
 #[derive(Debug, Args)]
 pub struct SecretName {
+    /// Name of the secret: letters, digits, `-`, `_` or `.`
     pub name: String,
 }
 
@@ -178,7 +177,7 @@ pub enum TelemetryCommand {
     Disable,
     /// Show what the collector stores for this installation
     Received,
-    /// Delete what the collector stores for this installation, and use a new id from now on
+    /// Delete what the collector stores for this installation, and use a new ID from now on
     Forget(ForgetArguments),
 }
 

@@ -54,7 +54,7 @@ struct Counts {
 
 /// The help, and one line on the state of MCPProxy.
 pub async fn help_and_line(link: &CoreLink) -> Result<(), CliError> {
-    output::write_raw(&format!("{}\n", help::command().render_help()))?;
+    output::write_raw(&format!("{}\n", help::command().render_help().to_string().trim_end()))?;
     let line = match (link.running(), link.problem()) {
         (Some(client), _) => {
             let status: Status = client.get("/api/v1/status").await.map_err(CliError::from)?;
@@ -131,7 +131,12 @@ pub async fn status(context: &Context, link: &CoreLink, options: &StatusArgument
 }
 
 fn table(shown: &StatusReport) -> String {
-    let mut lines = vec![("State", shown.state.to_owned())];
+    let next = if shown.state == "Not running" {
+        ". Start it with the app or `mcpproxy serve`"
+    } else {
+        ""
+    };
+    let mut lines = vec![("State", format!("{}{next}", shown.state))];
     if let (Some(version), Some(pid)) = (&shown.version, shown.pid) {
         lines.push(("Core", format!("version {version}, process {pid}")));
     }
@@ -142,7 +147,11 @@ fn table(shown: &StatusReport) -> String {
     lines.push(("Listens on", shown.listen_addr.clone()));
     lines.push(("API key", shown.api_key.clone()));
     if let Some(servers) = &shown.servers {
-        let text = format!("{} of {} connected, {} tools", servers.connected, servers.total, servers.tools);
+        let mut text = format!("{} of {} connected, {} tools", servers.connected, servers.total, servers.tools);
+        if servers.quarantined > 0 {
+            let need = if servers.quarantined == 1 { "needs" } else { "need" };
+            text = format!("{text}; {} {need} approval", servers.quarantined);
+        }
         lines.push(("Servers", text));
     }
     if let Some(facts) = &shown.facts {

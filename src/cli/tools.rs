@@ -12,6 +12,7 @@ use crate::cli::args::{CallArguments, CallCommand, ToolsCommand};
 use crate::cli::context::Context;
 use crate::cli::core_link::{CoreLink, config_error, missing};
 use crate::cli::error::CliError;
+use crate::cli::format::Format;
 use crate::cli::output::{print, rows, state};
 use crate::client::go_core::call_result;
 use crate::client::path_segment;
@@ -23,6 +24,9 @@ use crate::contract::exit_code::ExitCode;
 
 /// The core limits the duration of a call; this limit only catches a core that hangs.
 const LONGEST_CALL: Duration = Duration::from_secs(24 * 3600);
+/// Printed instead of an empty list.
+const NO_MATCH: &str = "No matching tools. Only tools of connected servers are found; see `mcpproxy upstream list`.";
+const NO_TOOLS: &str = "No tools. Tools appear when their server is connected; see `mcpproxy upstream list`.";
 
 pub async fn run(context: &Context, link: &CoreLink, command: ToolsCommand) -> Result<(), CliError> {
     let client = || link.require();
@@ -35,7 +39,7 @@ pub async fn run(context: &Context, link: &CoreLink, command: ToolsCommand) -> R
         }
         ToolsCommand::List { server: Some(server) } => {
             let path = format!("/api/v1/servers/{}/tools", path_segment(&server));
-            let tools: ServerTools = client()?.get(&path).await?;
+            let tools: ServerTools = client()?.get(&path).await.map_err(|error| missing(error, &server))?;
             print(context.format, &tools.tools, |tools| listed(tools))
         }
         ToolsCommand::Search { words, limit, explain } => {
@@ -48,7 +52,7 @@ pub async fn run(context: &Context, link: &CoreLink, command: ToolsCommand) -> R
             print(context.format, &found.results, |found| {
                 let row =
                     |found: &FoundTool| vec![name(found), found.call_with.to_string(), start(&found.tool.description)];
-                rows(&["NAME", "CALL WITH", "DESCRIPTION"], found.iter().map(row).collect(), "No matching tools.")
+                rows(&["NAME", "CALL WITH", "DESCRIPTION"], found.iter().map(row).collect(), NO_MATCH)
             })
         }
     }
@@ -61,6 +65,9 @@ fn name(found: &FoundTool) -> String {
 /// Each tool with what the words of the query add to its score, and how many searches of AI clients led to a call.
 fn explained(found: &FoundTools) -> String {
     let mut lines: Vec<String> = Vec::new();
+    if found.results.is_empty() {
+        lines.push(NO_MATCH.to_owned());
+    }
     for (rank, tool) in (1..).zip(&found.results) {
         lines.push(format!("{rank}. {}  score {:.1}", name(tool), tool.score));
         let Some(why) = &tool.explanation else { continue };
@@ -89,7 +96,7 @@ fn listed(tools: &[ServerTool]) -> String {
         let name = format!("{}:{}", tool.server_name, tool.name);
         vec![name, state(tool).to_owned(), start(&tool.description)]
     };
-    rows(&["NAME", "STATE", "DESCRIPTION"], tools.iter().map(row).collect(), "No tools.")
+    rows(&["NAME", "STATE", "DESCRIPTION"], tools.iter().map(row).collect(), NO_TOOLS)
 }
 
 /// Turns tools on or off, through the running core or in the configuration file.
@@ -135,6 +142,11 @@ pub async fn call(context: &Context, link: &CoreLink, command: CallCommand) -> R
         CallCommand::Write(options) => (Intent::Write, options),
         CallCommand::Destructive(options) => (Intent::Destructive, options),
     };
+    let tool = options.tool.clone();
+    let (server, _) = tool_id::split(&tool).map_err(|_| {
+        CliError::usage("INVALID_INPUT", format!("`{tool}` is not a full tool name: expected SERVER:TOOL"))
+            .guided("see all tools with `mcpproxy tools list`")
+    })?;
     let arguments = arguments(options)?;
     let client = link.require()?.clone().with_answer_limit(LONGEST_CALL);
     if std::io::stderr().is_terminal() {
@@ -145,9 +157,25 @@ pub async fn call(context: &Context, link: &CoreLink, command: CallCommand) -> R
         arguments,
     };
     let result = call_result(client.post_exact("/api/v1/tools/call", &json!(request)).await?);
-    print(context.format, &result, texts)?;
     let failed = result.get("isError").and_then(Value::as_bool) == Some(true);
+    if failed && context.format == Format::Table {
+        if let Some(refused) = refusal(&result) {
+            return Err(refused);
+        }
+        print(context.format, &result, texts)?;
+        return Err(CliError::new("TOOL_FAILED", format!("`{tool}` returned an error"))
+            .guided(format!("see what it expects with `mcpproxy upstream inspect {server}`")));
+    }
+    print(context.format, &result, texts)?;
     Ok(if failed { ExitCode::General } else { ExitCode::Clean })
+}
+
+/// The error of a call that MCPProxy refused: its own results name the cause and the help in members.
+fn refusal(result: &Value) -> Option<CliError> {
+    let refused: Map<String, Value> = serde_json::from_str(&texts(result)).ok()?;
+    let text = |key: &str| refused.get(key).and_then(Value::as_str);
+    let (message, help) = (text("error")?, text("troubleshooting")?);
+    text("server_name").map(|_| CliError::new("TOOL_FAILED", message).guided(help))
 }
 
 fn arguments(options: CallArguments) -> Result<Map<String, Value>, CliError> {
@@ -157,8 +185,10 @@ fn arguments(options: CallArguments) -> Result<Map<String, Value>, CliError> {
         let read = std::io::stdin().lock().read_to_string(&mut text);
         read.map_err(|error| CliError::new("INVALID_INPUT", format!("could not read standard input: {error}")))?;
     }
-    let args: Map<String, Value> = serde_json::from_str(&hold(&text))
-        .map_err(|error| CliError::new("INVALID_INPUT", format!("-j is not a valid JSON object: {error}")))?;
+    let args: Map<String, Value> = serde_json::from_str(&hold(&text)).map_err(|error| {
+        CliError::usage("INVALID_INPUT", format!("-j is not a valid JSON object: {error}"))
+            .guided(r#"for example: -j '{"message": "Hello"}'"#)
+    })?;
     let mut arguments = Map::from_iter([
         ("name".to_owned(), json!(options.tool)),
         ("args".to_owned(), json!(args)),
@@ -184,6 +214,23 @@ fn texts(result: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_is_an_error_with_help_and_a_tools_own_error_is_its_text() {
+        let result = |text: Value| json!({"isError": true, "content": [{"type": "text", "text": text.to_string()}]});
+        let refused =
+            refusal(&result(json!({"error": "it is starting", "server_name": "db", "troubleshooting": "wait"})));
+        let refused = refused.unwrap();
+        assert_eq!((refused.message.as_str(), refused.guidance.as_deref()), ("it is starting", Some("wait")));
+        assert!(refusal(&result(json!({"error": "no such table"}))).is_none());
+        assert!(refusal(&result(json!("no such table"))).is_none());
+    }
+
+    #[test]
+    fn a_search_without_a_match_says_so_with_its_explanation_too() {
+        let found: FoundTools = serde_json::from_value(json!({"results": []})).unwrap();
+        assert!(explained(&found).starts_with("No matching tools."));
+    }
 
     #[test]
     fn a_result_cannot_drive_the_terminal_and_keeps_its_lines() {

@@ -53,12 +53,14 @@ pub(super) async fn uninstall(
     let clients = edit::list(&homes, &proxy);
     let plan = plan(context, &clients, options);
     if options.dry_run {
-        return print(context.format, &plan, shown).map(|()| ExitCode::Clean);
+        return print(context.format, &plan, |plan| format!("`mcpproxy uninstall` would:\n{}", shown(plan)))
+            .map(|()| ExitCode::Clean);
     }
     if !options.yes {
-        say(&shown(&plan));
+        say(&format!("`mcpproxy uninstall` will:\n{}", shown(&plan)));
         if !confirm("Uninstall?", "--yes")? {
-            return Err(CliError::new("OPERATION_FAILED", "nothing was removed"));
+            return Err(CliError::new("OPERATION_FAILED", "nothing was removed")
+                .guided("use --yes to uninstall without asking"));
         }
     }
     let mut done = Done::default();
@@ -174,17 +176,17 @@ fn shown(plan: &Plan) -> String {
     let mut lines = Vec::new();
     let mut add = |what: &str, items: Vec<String>| {
         if !items.is_empty() {
-            lines.push(format!("{what}: {}", items.join(", ")));
+            lines.push(format!("  {what}: {}", items.join(", ")));
         }
     };
     add("Remove MCPProxy from", plan.clients.clone());
     add("Delete from the keychain", plan.secrets.clone());
     add("Delete backups", plan.backups.iter().map(|path| path.display().to_string()).collect());
     if plan.tray.is_some() {
-        lines.push("Quit the tray app and remove its launch-at-login entry".to_owned());
+        lines.push("  Quit the tray app and MCPProxy, and remove the launch-at-login entry".to_owned());
     }
     if lines.is_empty() {
-        lines.push("MCPProxy has changed nothing outside its data directory".to_owned());
+        lines.push("  Nothing: MCPProxy has changed nothing outside its data directory".to_owned());
     }
     lines.join("\n")
 }

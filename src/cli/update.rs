@@ -33,7 +33,9 @@ pub async fn update(context: &Context, link: &CoreLink) -> Result<(), CliError> 
         }
     };
     if let Some(error) = update.check_error {
-        return Err(CliError::new("OPERATION_FAILED", error));
+        return Err(CliError::new("OPERATION_FAILED", error).guided(
+            "see how updates are configured in docs/updates.md, or look for a new version where you got this one",
+        ));
     }
     let report = UpdateReport {
         current_version,

@@ -41,19 +41,33 @@ pub async fn list(context: &Context, link: &CoreLink) -> Result<(), CliError> {
     })
 }
 
-/// The status of a server in the terms of `docs/servers/README.md`.
-fn status_term(server: &Server) -> &str {
-    let needs_sign_in = server.health.as_ref().is_some_and(|health| health.action == Some(HealthAction::Login));
-    match &server.status {
-        ServerStatus::Error if needs_sign_in => "sign-in needed",
+/// A status in the terms of `docs/servers/README.md`.
+pub(super) fn term(status: &ServerStatus) -> &str {
+    match status {
         ServerStatus::Quarantined => "needs approval",
         ServerStatus::Connecting => "starting",
         status => status.word(),
     }
 }
 
+/// The status of a server in the terms of `docs/servers/README.md`.
+fn status_term(server: &Server) -> &str {
+    let needs_sign_in = server.health.as_ref().is_some_and(|health| health.action == Some(HealthAction::Login));
+    match &server.status {
+        ServerStatus::Error if needs_sign_in => "sign-in needed",
+        status => term(status),
+    }
+}
+
 pub async fn remove(context: &Context, link: &CoreLink, options: &RemoveArguments) -> Result<(), CliError> {
     let name = options.name.as_str();
+    if !options.yes && !exists(context, link, name).await? {
+        return if options.if_exists {
+            report(context, &skipped(name), |done| done.sentence.clone())
+        } else {
+            Err(not_found(name))
+        };
+    }
     if !options.yes && context.format == Format::Table && !confirm(&format!("Remove server `{name}`?"), "--yes")? {
         return Err(CliError::new("OPERATION_FAILED", format!("did not remove `{name}`"))
             .guided("use --yes to remove without asking"));
@@ -75,13 +89,26 @@ pub async fn remove(context: &Context, link: &CoreLink, options: &RemoveArgument
             removed: true,
             ..Change::new(name, format!("Removed `{name}`."))
         },
-        (true, true) => Change {
-            skipped: true,
-            ..Change::new(name, format!("No server is named `{name}`; nothing changed."))
-        },
+        (true, true) => skipped(name),
         (true, false) => return Err(not_found(name)),
     };
     report(context, &done, |done| done.sentence.clone())
+}
+
+/// The result of a removal of a server that does not exist.
+fn skipped(name: &str) -> Change {
+    Change {
+        skipped: true,
+        ..Change::new(name, format!("No server is named `{name}`; nothing changed."))
+    }
+}
+
+async fn exists(context: &Context, link: &CoreLink, name: &str) -> Result<bool, CliError> {
+    let servers = match link.running() {
+        Some(client) => client.get::<Servers>("/api/v1/servers").await.map_err(CliError::from)?.servers,
+        None => configured(context)?,
+    };
+    Ok(servers.iter().any(|server| server.name == name))
 }
 
 pub async fn act(context: &Context, link: &CoreLink, name: &str, action: ServerActionKind) -> Result<(), CliError> {

@@ -98,7 +98,7 @@ pub struct ServerConfig {
     /// The isolation that results, with `docker_isolation` taken into account.
     #[serde(skip)]
     pub isolation: Isolation,
-    /// Names of variables of your session that this server receives besides the built-in list.
+    /// Names of variables from your environment that this server receives besides the built-in list.
     #[serde(default, deserialize_with = "null_as_default")]
     #[schemars(with = "Option<Vec<String>>")]
     pub inherit_env: Vec<String>,

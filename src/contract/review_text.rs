@@ -226,7 +226,7 @@ pub fn entry_lines(review: &Review) -> Vec<ReviewLine> {
     let state = if review.needs_approval { " (needs approval)" } else { "" };
     let mut lines = vec![ReviewLine::new(Mark::Heading, &format!("{}{state}", review.name))];
     let mut line = |mark: Mark, label: &str, text: &str| {
-        lines.push(ReviewLine::new(mark, &format!("  {label:<12} {text}")));
+        lines.push(ReviewLine::new(mark, &format!("  {label:<14} {text}")));
     };
     if let Some(command) = &review.command {
         let words: Vec<String> = std::iter::once(command).chain(&review.args).map(|word| quoted(word)).collect();
@@ -244,7 +244,7 @@ pub fn entry_lines(review: &Review) -> Vec<ReviewLine> {
     if let Some(isolation) = &review.isolation {
         let unprotected = matches!(isolation.effective, IsolationOutcome::None | IsolationOutcome::Refused);
         let mark = if unprotected { Mark::Warning } else { Mark::Plain };
-        line(mark, "Isolation", &format!("{}: {}", isolation.effective, isolation.summary));
+        line(mark, "Isolation", &isolation.summary);
         isolation.note.iter().for_each(|note| line(mark, "", note));
         if isolation.effective != IsolationOutcome::Remote {
             line(Mark::Plain, "Network", isolation.network.word());
@@ -271,9 +271,9 @@ pub fn entry_lines(review: &Review) -> Vec<ReviewLine> {
 /// Describes the environment variables from outside of the entry, by origin.
 fn variables(all: &[VariableFact]) -> Vec<String> {
     let sources = [
-        (VariableSource::Inherited, "because the entry names them"),
-        (VariableSource::Settings, "because your settings name them"),
-        (VariableSource::AllowList, "as every server"),
+        (VariableSource::Inherited, "named in its entry"),
+        (VariableSource::Settings, "named in your settings"),
+        (VariableSource::AllowList, "like every server"),
     ];
     let names = |source: &VariableSource| {
         let names = all.iter().filter(|fact| fact.source == *source).map(|fact| fact.name.as_str());
@@ -284,7 +284,7 @@ fn variables(all: &[VariableFact]) -> Vec<String> {
         _ => None,
     });
     let listed = sources.iter().map(|(source, why)| (names(source), why)).filter(|(names, _)| !names.is_empty());
-    listed.map(|(names, why)| format!("{names} of your session, {why}")).chain(other).collect()
+    listed.map(|(names, why)| format!("{names} (from your environment, {why})")).chain(other).collect()
 }
 
 /// Describes a tool: its complete definition, and the differences from the approved one.
@@ -500,11 +500,11 @@ mod tests {
         for part in [
             format!("npx -y \"a b\" {}", "x".repeat(500)).as_str(),
             "TOKEN=${env:T}",
-            "none: Runs without isolation.",
+            "  Isolation      Runs without isolation.\n",
             "no sandbox here",
-            "  trust_mode   manual\n",
-            "HOME, PATH of your session, as every server",
-            "KEY of your session, because the entry names them",
+            "  trust_mode     manual\n",
+            "HOME, PATH (from your environment, like every server)",
+            "KEY (from your environment, named in its entry)",
             "b (pending)\n  | line 1\n  | line 2 \\u{202e}\n  | inputSchema: {\"type\":\"object\"}\n",
         ] {
             assert!(shown.contains(part), "{part}: {shown}");

@@ -26,7 +26,7 @@ pub const PLACEHOLDERS: [(&str, &str); 14] = [
     ("server", "NAME"),
     ("command", "PROGRAM"),
     ("program", "/path/to/PROGRAM"),
-    ("path", "the directories of PATH"),
+    ("path", "/usr/local/bin:/usr/bin:…"),
     ("interpreter", "INTERPRETER"),
     ("directory", "DIR"),
     ("status", "status N"),

@@ -22,14 +22,40 @@ pub fn markdown(entry: &Entry) -> String {
             Act::Advice => writeln!(page, "- {label}{on}."),
             Act::Command(command) => writeln!(page, "- {label}{on}: `{}`", general(command)),
             Act::Fix { fixer, destructive } => {
-                let (name, key) = (entry.code.name(), fixer.key());
-                let run = if destructive { " --execute" } else { "" };
-                let fix = format!("mcpproxy doctor fix {name} --server NAME --fixer {key}{run}");
+                let fix = fix_command(entry.code.name(), fixer.key(), destructive);
                 writeln!(page, "- {label}, in the tray's *Fix issues* menu or with this command:\n  `{fix}`")
             }
         };
     }
     page
+}
+
+/// The page as plain text, for the terminal.
+pub fn plain(entry: &Entry) -> String {
+    let code = entry.code;
+    let mut page = format!("{} ({})\n", code.name(), code.severity().word());
+    for (heading, text) in [("", entry.what), ("Why:", entry.why), ("What to do:", entry.remedy)] {
+        let indent = if heading.is_empty() { "" } else { "  " };
+        let heading = if heading.is_empty() { String::new() } else { format!("\n{heading}\n") };
+        let _ = writeln!(page, "{heading}{indent}{}", general(text));
+    }
+    for step in entry.steps {
+        let label = general(step.label).replace('*', "");
+        let on = step.on.map(|on| format!(" ({})", system(on))).unwrap_or_default();
+        let _ = match step.act {
+            Act::Advice => writeln!(page, "  - {label}{on}."),
+            Act::Command(command) => writeln!(page, "  - {label}{on}: {}", general(command)),
+            Act::Fix { fixer, destructive } => {
+                writeln!(page, "  - {label}{on}: {}", fix_command(code.name(), fixer.key(), destructive))
+            }
+        };
+    }
+    page
+}
+
+fn fix_command(code: &str, fixer: &str, destructive: bool) -> String {
+    let execute = if destructive { " --execute" } else { "" };
+    format!("mcpproxy doctor fix {code} --server NAME --fixer {fixer}{execute}")
 }
 
 /// A text with general names in place of the user's.

@@ -20,3 +20,4 @@ pub mod redb_file;
 pub mod rotating_file;
 pub mod sse;
 pub mod sync;
+pub mod terminal_width;

@@ -30,7 +30,7 @@ pub(super) const CHARACTER_RULES: &[CharacterRule] = &[
     CharacterRule {
         id: "text-direction",
         severity: Danger,
-        reason: "It has characters that reverse the order of the text, so that you read something else than is there.",
+        reason: "It has characters that reverse the order of the text, so that you read something other than what is there.",
         find: |text| first(text, |_, char, _| matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')),
     },
     CharacterRule {

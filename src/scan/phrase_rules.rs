@@ -156,7 +156,7 @@ pub(super) const PHRASE_RULES: &[PhraseRule] = &[
     rule(
         "secret-file",
         Danger,
-        "It has the AI client read a file with secrets and hand its contents on.",
+        "It tells the AI client to read a file with secrets and pass on its contents.",
         &[
             r"\b<read>\b<gap><secretfile><far>\b<embed>\b",
             r"\b<embed>\b<gap>(?:contents?|text|value|values|lines|output)\b<gap><secretfile>",
@@ -171,7 +171,7 @@ pub(super) const PHRASE_RULES: &[PhraseRule] = &[
     rule(
         "collect-secrets",
         Danger,
-        "It has the AI client gather keys, passwords or environment variables and hand them on.",
+        "It tells the AI client to collect keys, passwords or environment variables and pass them on.",
         &[
             r"\b(?:<read>|<embed>|<send>)\b (?:\S+ ){0,4}?(?:user'?s?|their|all|any|every|your)(?: \S+){0,4}? <secret><far>\b(?:you can|you find|you have|find in|into|to (?:an? |the |our )?(?:external|remote|outside|server|attacker|collector|host)|in the \W?\w+\W? (?:field|argument|parameter)|them|and (?:pass|send|append|include|add|put))",
             r"\b(?:put|include|send|post|append|forward|upload|transmit|exfiltrate|steal|leak|dump)\b (?:\S+ ){0,4}?(?:user'?s?|their|all|every|any) (?:\S+ ){0,3}?(?:<secret>)\b<gap>(?:\bto\b|\binto\b|\bin\b|\bhere\b)",
@@ -186,7 +186,7 @@ pub(super) const PHRASE_RULES: &[PhraseRule] = &[
     rule(
         "collect-conversation",
         Danger,
-        "It has the AI client hand over the conversation or its system prompt.",
+        "It tells the AI client to hand over the conversation or its system prompt.",
         &[
             r"\b(?:include|pass|provide|send|append|put|add|insert|output|copy|attach|fill|populate|record|supply|supplies|place|store|forward|transmit|hand over|upload|log|save|passing|including)s?\b(?: \S+){0,6}? <chat>",
             r"<chat><gap>\b(?:in|into|as|to|within|using) (?:the |an? )?\W?(?:\w+\W? (?:parameter|field|argument|string|query)|notes?\b|context\b|body\b|https?:)",
@@ -200,7 +200,7 @@ pub(super) const PHRASE_RULES: &[PhraseRule] = &[
     rule(
         "send-outside",
         Danger,
-        "It has data sent to an address outside of the service it claims to be for.",
+        "It tells the AI client to send data to an address outside the service it claims to be for.",
         &[
             r"\b<send>\b (?:\S+ ){0,8}?(?:contents?|results?|everything|clipboard|messages?|history|details|documents|files|data|copy|text|them|it|information|rows|output)\b(?: \S+){0,8}? (?:to|at|via|with) (?:\S+ ){0,2}?<outside>",
             r"\b<send>\b<gap> to (?:an? |the |our )?(?:external|remote|outside|attacker'?s?) (?:\S+ )?(?:server|host|endpoint|site|address|collector|party)",
@@ -258,7 +258,7 @@ pub(super) const PHRASE_RULES: &[PhraseRule] = &[
     rule(
         "against-the-user",
         Danger,
-        "It has the AI client do something other than what you asked for.",
+        "It tells the AI client to do something other than what you asked for.",
         &[
             r"\b(?:regardless of|no matter|irrespective of|whatever|instead of) (?:\S+ ){0,3}?(?:the )?(?:users?|was requested|one the user|requested)\b(?: \S+){0,2}? ?(?:asks?|asked|says?|said|requests?|requested|wants?|gave|specif\w+|input|intent)?",
             r"\b(?:must be|has to be|have to be|is to be|should be) (?:replaced|changed|set|modified|overwritten|rerouted|redirected) (?:by|to|with)\b<gap>\b(?:regardless|no matter|instead|whatever|even if)",
@@ -283,7 +283,7 @@ pub(super) const PHRASE_RULES: &[PhraseRule] = &[
     rule(
         "runs-commands",
         Danger,
-        "It has the AI client run a command that downloads code, deletes files or opens a remote shell.",
+        "It tells the AI client to run a command that downloads code, deletes files or opens a remote shell.",
         &[
             r"\b(?:curl|wget)\b[^\n]{0,120}\| ?(?:sudo )?(?:ba|z|da)?sh\b",
             r"\brm -rf? (?:/|~|\$home|\*)",

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
@@ -17,6 +17,8 @@ use crate::server::log_limit::Limited;
 
 /// Maximum size of a log file, in bytes; there are at most two per day.
 const LONGEST: u64 = 16 << 20;
+/// Target of events that only the file receives, because standard error shows them in another form.
+pub const FILE_ONLY: &str = "mcpproxy::exit";
 /// Number of days for which log files are kept.
 const DAYS: usize = 7;
 
@@ -56,6 +58,7 @@ pub fn start(root: &InstanceRoot, environment: &Environment) {
         .event_format(Limited::new(fmt::format().with_ansi(terminal).with_target(false)))
         .with_writer(move || Stderr { is_terminal: terminal })
         .with_filter(filter())
+        .with_filter(filter_fn(|event| event.target() != FILE_ONLY))
         .with_filter(level);
     // Fails if the process has a subscriber already, which only happens in tests.
     let _ = tracing_subscriber::registry().with(file).with(stderr).try_init();

@@ -70,12 +70,19 @@ pub(super) fn unbound(listen: &str, error: &io::Error) -> ServeError {
     let (code, help) = match error.kind() {
         io::ErrorKind::AddrInUse => (
             ExitCode::PortInUse,
-            format!("stop the program that uses `{listen}`, or set `listen` in the configuration to another port"),
+            format!(
+                "stop the program that uses `{listen}`, or choose another port with `--listen` or `listen` in the configuration"
+            ),
         ),
-        io::ErrorKind::PermissionDenied => {
-            (ExitCode::Permission, "set `listen` in the configuration to a port above 1023".to_owned())
-        }
-        _ => (ExitCode::Configuration, "set `listen` in the configuration to an address of this computer".to_owned()),
+        io::ErrorKind::PermissionDenied => (
+            ExitCode::Permission,
+            "choose a port above 1023 with `--listen` or `listen` in the configuration".to_owned(),
+        ),
+        _ => (
+            ExitCode::Configuration,
+            "`--listen` and `listen` in the configuration need an address of this computer, such as 127.0.0.1:8080"
+                .to_owned(),
+        ),
     };
     let sentence = match error.kind() {
         io::ErrorKind::AddrInUse => format!("could not listen on `{listen}`: the address is already in use"),

@@ -27,10 +27,10 @@ Keeps the MCPProxy core running and shows it in the notification area.
 
 Usage: mcpproxy-tray [--autostart | --quit | --unregister | --add-to-path | --version | --help]
 
-  --autostart   for use at login: skip the first-run window
-  --quit        quit the running MCPProxy and its core
-  --unregister  stop launching at login and forget the setting
-  --add-to-path add mcpproxy to your PATH (Windows only; --unregister removes it)
+  --autostart    Start without the first-run window (used at login)
+  --quit         Quit the running tray app and the core that it started
+  --unregister   Stop launching at login and forget the setting
+  --add-to-path  Add mcpproxy to your PATH (Windows only; --unregister removes it)
 ";
 
 impl Request {

@@ -119,9 +119,7 @@ impl SignInError {
 pub enum ApproveError {
     #[error("no server is named `{0}`")]
     UnknownServer(String),
-    #[error(
-        "server `{server}` has no tool `{tool}` at the moment; tools can be approved while their server is connected"
-    )]
+    #[error("server `{server}` has no tool `{tool}` at the moment; a server lists its tools while it is connected")]
     UnknownTool { server: String, tool: String },
     #[error("{} of server `{server}` changed since it was shown: review it again", tools.join(", "))]
     Changed { server: String, tools: Vec<String> },

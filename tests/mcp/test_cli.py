@@ -60,13 +60,38 @@ class CommandLine(unittest.TestCase):
             self.assertIn("over stdin", said(here, *echo, "-j", "-", input='{"message": "over stdin"}'))
             result = json.loads(said(here, *echo, "-j", '{"message": "x"}', "-o", "json"))
             self.assertEqual(result["content"][0]["type"], "text")
-            self.assertIn("not a valid JSON object", said(here, *echo, "-j", "[1]", code=1))
+            self.assertIn("not a valid JSON object", said(here, *echo, "-j", "[1]", code=2))
             said(here, "call", "tool-read", "-t", "everything:nothing", code=1)
             self.assertIn("everything", said(here, "call", "tool-write", "-t", "unknown:echo", code=1))
             self.assertFalse(here.status()["activation"]["first_retrieve_tools_call_ever"])
             self.assertFalse(here.status()["activation"]["first_mcp_client_ever"])
             wrong = here.post("/api/v1/tools/call", body={"tool_name": "upstream_servers", "arguments": {}})
             self.assertEqual(wrong.status, 400)
+
+    def test_wrong_names_and_values(self):
+        """a wrong name or value is named before anything is asked, with the command that shows the right ones"""
+        with World(config={"mcpServers": [everything()]}) as here:
+            self.assertIn("no server is named `nosuch`", said(here, "upstream", "remove", "nosuch", code=1))
+            for command in ("connect", "disconnect"):
+                self.assertIn("mcpproxy connect --list", said(here, command, code=2))
+            self.assertIn("nothing changed", said(here, "upstream", "remove", "nosuch", "--if-exists"))
+            here.start_core()
+            here.wait_connected("everything")
+            self.assertIn("no server is named `nosuch`", said(here, "upstream", "remove", "nosuch", code=1))
+            for words in (["upstream", "approve", "nosuch"], ["tools", "list", "-s", "nosuch"], ["tools", "disable", "nosuch:x"],
+                          ["profile", "create", "work", "nosuch"]):
+                self.assertIn("`mcpproxy upstream list`", said(here, *words, code=1), words)
+            self.assertIn("`mcpproxy profile list`", said(here, "profile", "use", "nosuch", code=1))
+            self.assertIn("`mcpproxy activity list -o json`", said(here, "activity", "show", "nosuch", code=1))
+            self.assertIn("SERVER:TOOL", said(here, "call", "tool-read", "-t", "echo", code=2))
+            failed = here.run(CORE, "call", "tool-read", "-t", "everything:echo", "-j", "{}")
+            self.assertIn("error: `everything:echo` returned an error\nhelp: ", failed.stderr)
+            self.assertIn("30m", said(here, "activity", "list", "--since", "yesterday", code=2))
+            self.assertIn("No entries match.", said(here, "activity", "list", "--since", "1h", "--server", "nosuch"))
+            self.assertIn("No matching tools.", said(here, "tools", "search", "--explain", "zzzqqq"))
+            self.assertNotIn("#", said(here, "doctor", "list-codes", "MCPX_STDIO_SPAWN_ENOENT"))
+            twice = here.run(CORE, "serve")
+            self.assertEqual(len(twice.stderr.splitlines()), 2, twice.stderr)
 
     def test_without_a_core(self):
         """without a core, commands that need one say how to start it, and doctor reports a broken configuration"""

@@ -123,7 +123,7 @@ class Commands(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout.strip()), (0, "ran sub"))
         held = world.run(CORE, "call", "tool-read", "--tool", "changing:add")
         self.assertEqual(held.returncode, 1)
-        self.assertIn("TOOL_QUARANTINED", held.stdout)
+        self.assertIn("TOOL_QUARANTINED", held.stdout + held.stderr)
         off = world.run(CORE, "call", "tool-read", "--tool", "everything:echo")
         self.assertEqual(off.returncode, 1)
         self.assertIn("TOOL_BLOCKED", off.stderr)

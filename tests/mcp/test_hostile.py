@@ -245,7 +245,7 @@ class Hostile(unittest.TestCase):
         began = time.monotonic()
         done = self.here.run(CORE, "call", "tool-read", "-t", "flood:flood", "-j", '{"megabytes": "64"}', seconds=120)
         self.assertEqual(done.returncode, 1)
-        self.assertIn("exceeds 16 MiB", done.stdout)
+        self.assertIn("exceeds 16 MiB", done.stdout + done.stderr)
         self.assertLess(time.monotonic() - began, 100, "only the timeout ended the call")
         self.assertTrue(self.here.server("flood")["connected"])
         wait_for("the memory is released", lambda: self.memory() - before < 64, 20)

@@ -321,7 +321,7 @@ class HostileOverSse(unittest.TestCase):
             before = memory(core)[0]
             told = world.run(CORE, "call", "tool-read", "-t", "older:long", "-j", "{}", seconds=90)
             self.assertEqual(told.returncode, 1)
-            self.assertIn("exceeds 16 MiB", told.stdout)
+            self.assertIn("exceeds 16 MiB", told.stdout + told.stderr)
             self.assertGreater(server.left, 16, "the error must arrive before the complete result")
             wait_for("all of it came", lambda: server.left == 0, 60)
             print(f"       {memory(core)[1] - before:.0f} MiB more at most", flush=True)

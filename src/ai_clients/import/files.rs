@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::ai_clients::backups::{self, backups, keep_backup};
 use crate::ai_clients::edit::config_path;
+use crate::ai_clients::entry::Proxy;
 use crate::ai_clients::import::read::{Source, read};
 use crate::ai_clients::import::relocate;
 use crate::ai_clients::known_clients::{CLIENTS, Client, Homes};
@@ -104,10 +105,10 @@ pub fn remove(client: &Client, homes: &Homes, names: &[String]) -> Result<Reloca
 ///
 /// # Errors
 /// The file could not be changed and is as before; the message says why.
-pub fn restore(client: &Client, homes: &Homes) -> Result<Relocated, String> {
+pub fn restore(client: &Client, homes: &Homes, proxy: &Proxy) -> Result<Relocated, String> {
     let (path, before) = current(client, homes)?;
     let found = backups(&path);
-    let Some((backup, names)) = relocate::restored(client, &before, &found) else {
+    let Some((backup, names)) = relocate::restored(client, proxy, &before, &found) else {
         return Err(format!("could not restore `{}`: it changed since, or nothing was moved from it", path.display()));
     };
     replace(path, &before, backup.bytes.clone(), names)

@@ -363,10 +363,29 @@ fn moved_entries_come_back_byte_for_byte() {
                 bytes: text.into(),
             },
         ];
-        let (backup, names) = restored(client, &left, &backups).unwrap();
+        let proxy = Proxy::new("127.0.0.1:8080", false, None, Bridge::sample());
+        let (backup, names) = restored(client, &proxy, &left, &backups).unwrap();
         assert_eq!((backup.bytes.as_slice(), names.join(" ").as_str()), (text.as_bytes(), "a b"), "{id}");
         let changed = String::from_utf8(left).unwrap().replace("keep", "kept");
-        assert!(restored(client, changed.as_bytes(), &backups).is_none(), "{id}");
+        assert!(restored(client, &proxy, changed.as_bytes(), &backups).is_none(), "{id}");
+    }
+}
+
+#[test]
+fn an_undo_does_not_connect_a_client_that_was_disconnected() {
+    let proxy = Proxy::new("127.0.0.1:8080", false, None, Bridge::sample());
+    let client = client("cursor").unwrap();
+    let backup = |url: &str| Backup {
+        name: "before".into(),
+        bytes: json!({"mcpServers": {"keep": {"command": "k"}, "one": {"url": url}}}).to_string().into(),
+    };
+    for (url, is_moved) in [
+        ("http://127.0.0.1:8080/mcp", false),
+        ("http://127.0.0.1:9090/mcp", true),
+    ] {
+        let backups = [backup(url)];
+        let left = without(client, &backups[0].bytes, &["one".to_owned()]).unwrap();
+        assert_eq!(restored(client, &proxy, &left, &backups).is_some(), is_moved, "{url}");
     }
 }
 

@@ -96,6 +96,9 @@ impl SearchCounts {
             called_first_five,
             ..
         } = self;
+        if *searches == 0 {
+            return "No AI client has searched since MCPProxy started.".to_owned();
+        }
         format!(
             "Searches by AI clients since MCPProxy started: {searches}; {led_to_call} led to a call \
             ({called_best} to the best tool, {called_first_five} to one of the best five)"

@@ -228,7 +228,7 @@ fn variables(review: &Review) -> Markup {
         .collect();
     html! {
         @if !received.is_empty() {
-            details { summary { "Variables of your session that it receives (" (received.len()) ")" } p { code { (foreign(&received.join(", "))) } } }
+            details { summary { "Variables from your environment that it receives (" (received.len()) ")" } p { code { (foreign(&received.join(", "))) } } }
         }
     }
 }

@@ -59,6 +59,7 @@ pub fn next_step(setup: &Setup, seen: Seen) -> Option<NextStep> {
             "There is no server yet: add one, and its tools are available in every connected AI client.".to_owned(),
         );
     }
+    lines.push(format!("{GET_STARTED} guides you through everything in your browser."));
     let connect = match clients.as_slice() {
         _ if !connects => None,
         [] => None,
@@ -105,6 +106,7 @@ mod tests {
         assert_eq!(step.connect.as_deref(), Some("Connect 2 AI clients"));
         assert!(step.text.starts_with("2 servers in Cursor can be imported."), "{}", step.text);
         assert!(step.text.contains("added to Cursor and Codex"), "{}", step.text);
+        assert!(step.text.ends_with("Get started… guides you through everything in your browser."), "{}", step.text);
         // After the clients are connected, the import is left.
         let rest = Setup {
             unconnected: Vec::new(),

@@ -12,6 +12,8 @@ use crate::tray::menu::{Command, Item};
 use crate::tray::render::Shown;
 use crate::tray::view::View;
 
+/// Submenus that a new window shows open.
+const EXPANDED: [&str; 2] = ["Fix issues", "Servers"];
 /// Space in pixels around and between widgets.
 const SPACE: i32 = 12;
 
@@ -65,6 +67,10 @@ impl StatusWindow {
                 view: view.clone(),
             };
             self.fill(&open);
+            // The states of the servers are what most users look for here.
+            let expanded =
+                open.content.children().into_iter().filter_map(|child| child.downcast::<gtk::Expander>().ok());
+            expanded.filter(|one| EXPANDED.contains(&name(one).as_str())).for_each(|one| one.set_expanded(true));
             open
         });
         open.window.show_all();
@@ -120,6 +126,7 @@ impl StatusWindow {
                     button.set_sensitive(*enabled);
                     button.set_relief(gtk::ReliefStyle::None);
                     button.set_halign(gtk::Align::Start);
+                    compact(&button);
                     let (command, chosen) = (command.clone(), (self.chosen)());
                     button.connect_clicked(move |_| chosen(command.clone()));
                     into.add(&button);
@@ -159,6 +166,15 @@ impl Drop for StatusWindow {
         if let Some(open) = self.open.take() {
             open.window.close();
         }
+    }
+}
+
+/// Makes a button as high as the other lines.
+fn compact(button: &gtk::Button) {
+    let style = gtk::CssProvider::new();
+    // Without the style, the window only has wider gaps.
+    if style.load_from_data(b"button { padding: 0 4px; min-height: 22px; }").is_ok() {
+        button.style_context().add_provider(&style, gtk::STYLE_PROVIDER_PRIORITY_APPLICATION);
     }
 }
 
