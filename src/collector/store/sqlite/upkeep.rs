@@ -29,6 +29,7 @@ pub(super) fn purge(store: &mut SqliteStore, before: Day) -> Result<u64, StoreEr
     }
     let oldest = i64::from(before.0);
     store.connection.execute("DELETE FROM counted WHERE day < ?1", [oldest])?;
+    store.connection.execute("DELETE FROM counted_lines WHERE day < ?1", [oldest])?;
     store.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
     Ok(deleted)
 }
@@ -41,6 +42,8 @@ fn purge_some(store: &mut SqliteStore, ids: &[Id], before: Day) -> Result<u64, S
         let bodies = store.stored(*id)?.bodies;
         let count = bodies.len();
         match without_old(bodies, before) {
+            // Only the first one is old, and stays.
+            Some(rest) if rest.len() == count => {}
             Some(rest) => {
                 deleted += (count - rest.len()) as u64;
                 kept.push((*id, rest));
