@@ -138,7 +138,8 @@ fn systems() -> impl Iterator<Item = Option<System>> {
 type Place = (Audience, String);
 
 fn hide(cells: &mut BTreeMap<Audience, Cells>) {
-    let paths: BTreeSet<String> = cells.values().flat_map(|cells| cells.keys().cloned()).collect();
+    let published = cells.values().flatten().filter(|(_, cell)| cell.published);
+    let paths: BTreeSet<String> = published.map(|(path, _)| path.clone()).collect();
     let mut sums: Vec<Vec<Place>> = Vec::new();
     for path in &paths {
         sums.extend(sums_over_audiences(path));
