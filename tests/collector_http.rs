@@ -191,6 +191,8 @@ fn networks_and_ids_have_limits() {
     // A client's own header value precedes the one that the proxy adds.
     let forged = send("203.0.113.9, 198.51.100.7", &body(&new_id(), |_| {}));
     assert_eq!(forged.status, 429);
+    // Some proxies add the port.
+    assert_eq!(send("198.51.100.8:4711", &body(&new_id(), |_| {})).status, 429);
     let id = new_id();
     let accepted = (0..130)
         .filter(|n| {
@@ -201,7 +203,7 @@ fn networks_and_ids_have_limits() {
     assert_eq!(accepted, 100);
     let stats = collector.stats();
     assert_eq!(stats["installs"], 61);
-    assert_eq!(stats["quality"]["refused"], json!({"id": 30, "new_ids": 11}));
+    assert_eq!(stats["quality"]["refused"], json!({"id": 30, "new_ids": 12}));
 }
 
 #[test]
