@@ -212,6 +212,46 @@ fn unknown_keys_from_outside_do_not_displace_versions() {
     check(&mut SqliteStore::open(&directory.path().join("collector.db"), 8).unwrap());
 }
 
+fn of_machine(day: &str, number: u32, machine: &str) -> Entry {
+    let body = json!({"anonymous_id": id(number), "machine_id": machine.repeat(32), "env_kind": "interactive"});
+    line(&format!("{day}T10:00:00Z"), &body)
+}
+
+#[test]
+fn a_machine_never_appears_under_the_number_of_a_deleted_one() {
+    let (directory, mut store) = filled(&[of_machine("2026-01-01", 1, "ab")], 1);
+    let path = directory.path().join("collector.db");
+    let machine = |store: &mut SqliteStore, number: u32| {
+        let bodies = store.stored(Id::from_uuid(&id(number)).unwrap()).unwrap().bodies;
+        bodies[0].machine.unwrap().to_machine()[..2].to_owned()
+    };
+    // The service reads with a connection of its own.
+    let mut reader = SqliteStore::open_for_reading(&path).unwrap();
+    assert_eq!(machine(&mut reader, 1), "ab");
+    store.apply(&[forget(1), of_machine("2026-01-02", 2, "cd")], None).unwrap();
+    assert_eq!(machine(&mut reader, 2), "cd");
+    // It also deletes old reports with one of its own.
+    SqliteStore::open(&path, 8).unwrap().purge(Day::parse("2026-02-01").unwrap()).unwrap();
+    store.apply(&[of_machine("2026-02-02", 3, "ef"), of_machine("2026-02-03", 4, "cd")], None).unwrap();
+    assert_eq!((machine(&mut store, 3), machine(&mut store, 4)), ("ef".to_owned(), "cd".to_owned()));
+    assert_eq!(stats::take(&mut store, None).unwrap().census.figures(Audience::EVERYTHING).installs, 2);
+    assert_eq!(store.verify().unwrap(), (2, 0));
+}
+
+#[test]
+fn deleting_old_reports_changes_the_revision_once() {
+    let report = |day: &str| line(&format!("{day}T10:00:00Z"), &json!({"anonymous_id": id(1), "note": day}));
+    let (_directory, mut store) = filled(&[report("2026-01-01"), report("2026-01-02"), report("2026-03-01")], 10);
+    let before = Day::parse("2026-02-01").unwrap();
+    let at_first = store.revision().unwrap();
+    assert_eq!(store.purge(before).unwrap(), 1);
+    let then = store.revision().unwrap();
+    assert_ne!(then, at_first);
+    // The first report stays, and is not written again every hour.
+    assert_eq!(store.purge(before).unwrap(), 0);
+    assert_eq!(store.revision().unwrap(), then);
+}
+
 /// A number in letters, because the paths of keys with many digits are not counted.
 fn letters(mut number: u32) -> String {
     let mut text = String::new();

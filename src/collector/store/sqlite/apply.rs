@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::super::codec::{Words, pack_bodies, pack_summary, unpack_bodies};
 use super::super::{Entry, Position, StoreError};
-use super::database::{SqliteStore, read_words};
+use super::database::{SqliteStore, refresh};
 use super::machines::{Lookup, MachineCache};
 use super::read;
 use crate::collector::identity::{belonging, machine_of};
@@ -38,7 +38,7 @@ pub(super) fn apply(store: &mut SqliteStore, batch: &[Entry], position: Option<P
 
 fn write(store: &mut SqliteStore, batch: &[Entry], position: Option<Position>) -> Result<bool, StoreError> {
     let transaction = store.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    read_words(&transaction, &mut store.words)?;
+    refresh(&transaction, &mut store.words, &store.machines)?;
     let mut writing = Writing::new(&transaction, &mut store.words, &store.machines);
     let mut forgot = false;
     for entry in batch {
@@ -64,13 +64,7 @@ fn write(store: &mut SqliteStore, batch: &[Entry], position: Option<Position>) -
             }
         }
     }
-    writing.flush()?;
-    if writing.changed {
-        writing.connection.execute_batch(
-            "INSERT INTO meta VALUES('revision', '1') ON CONFLICT(name) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
-        )?;
-    }
-    writing.write_latest()?;
+    writing.finish()?;
     if let Some(position) = position {
         let text = serde_json::to_string(&position).map_err(|error| StoreError::Other(error.to_string()))?;
         set_meta(writing.connection, "position", &text)?;
@@ -145,6 +139,12 @@ impl<'a> Writing<'a> {
         Ok(())
     }
 
+    /// The bodies of an id.
+    pub(super) fn bodies(&mut self, id: Id) -> Result<Vec<Kept>, StoreError> {
+        self.load(id)?;
+        Ok(self.loaded.get(&id).map(|loaded| loaded.bodies.clone()).unwrap_or_default())
+    }
+
     /// Replaces the bodies of an id.
     pub(super) fn replace(&mut self, id: Id, bodies: Vec<Kept>) -> Result<(), StoreError> {
         self.load(id)?;
@@ -205,6 +205,17 @@ impl<'a> Writing<'a> {
     fn is_new_line(&self, day: Day, entry: u64) -> Result<bool, StoreError> {
         let mut statement = self.connection.prepare_cached("INSERT OR IGNORE INTO counted_lines VALUES(?1, ?2)")?;
         Ok(statement.execute(params![day.0, entry.cast_signed()])? > 0)
+    }
+
+    /// Writes everything, with a new revision if anything changed.
+    pub(super) fn finish(&mut self) -> Result<(), StoreError> {
+        self.flush()?;
+        if self.changed {
+            self.connection.execute_batch(
+                "INSERT INTO meta VALUES('revision', '1') ON CONFLICT(name) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
+            )?;
+        }
+        self.write_latest()
     }
 
     /// Writes the time of the latest receipt, which is an earlier one if the latest was deleted.
@@ -334,7 +345,8 @@ impl<'a> Writing<'a> {
         Ok(bodies)
     }
 
-    fn forget(&mut self, id: Id) -> Result<(), StoreError> {
+    /// Deletes an id. The changes before it must be written.
+    pub(super) fn forget(&mut self, id: Id) -> Result<(), StoreError> {
         self.load(id)?;
         let Some(loaded) = self.loaded.remove(&id) else { return Ok(()) };
         let Some(no) = loaded.no else { return Ok(()) };

@@ -98,12 +98,20 @@ impl SqliteStore {
             words: Words::default(),
             machines: MachineCache::default(),
         };
-        store.read_words()?;
+        store.snapshot(|_| Ok(()))?;
         Ok(store)
     }
 
-    pub(super) fn read_words(&mut self) -> Result<(), StoreError> {
-        read_words(&self.connection, &mut self.words)
+    /// Reads one state of the database, even while another connection writes.
+    pub(super) fn snapshot<T>(
+        &mut self,
+        read: impl FnOnce(&SqliteStore) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let transaction = self.connection.unchecked_transaction()?;
+        refresh(&transaction, &mut self.words, &self.machines)?;
+        let result = read(self)?;
+        transaction.commit()?;
+        Ok(result)
     }
 
     pub(super) fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
@@ -112,8 +120,14 @@ impl SqliteStore {
     }
 }
 
+/// Learns what other connections changed, at the start of a transaction.
+pub(super) fn refresh(connection: &Connection, words: &mut Words, machines: &MachineCache) -> Result<(), StoreError> {
+    read_words(connection, words)?;
+    machines.refresh(connection)
+}
+
 /// Reads strings that another connection may have added.
-pub(super) fn read_words(connection: &Connection, words: &mut Words) -> Result<(), StoreError> {
+fn read_words(connection: &Connection, words: &mut Words) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached("SELECT no, word FROM words WHERE no >= ?1 ORDER BY no")?;
     let mut rows = statement.query([words.len() as u64])?;
     while let Some(row) = rows.next()? {
