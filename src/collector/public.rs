@@ -232,7 +232,7 @@ fn sums_within(audience: Audience, cells: &Cells) -> Vec<Vec<Place>> {
         below("/versions_active_14d/"),
         below("/launch_source_30d/").into_iter().chain(active(30)).collect(),
         below("/env_kind_days_7d/").into_iter().chain(active(7)).collect(),
-        // Whoever came on more than one day came on the day after the first or later.
+        // An installation with more than one day was active on the day after the first or later.
         vec![
             installs.clone(),
             place("/one_and_done/once_all_ages"),
