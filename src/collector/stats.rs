@@ -51,8 +51,8 @@ pub fn take(store: &mut dyn Store, until: Option<Day>) -> Result<Stats, StoreErr
 impl Stats {
     /// Ids that opted out, up to the requested day.
     fn opt_outs(&self) -> u64 {
-        let is_past = |day: &Day| self.until.is_none_or(|until| *day <= until);
-        self.ledger.opt_outs.iter().filter(|(day, _)| is_past(day)).map(|(_, count)| count).sum()
+        let days = self.ledger.opt_outs.iter();
+        days.filter(|(day, _)| self.until.is_none_or(|until| **day <= until)).map(|(_, count)| count).sum()
     }
 
     /// Counts by name, over all days up to the requested one.
