@@ -63,7 +63,7 @@ pub mod server;
 pub mod cli;
 
 /// Properties that must hold for any bytes from outside; used by unit tests and `fuzz/`.
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 
 /// The tray app: model, view, supervisor, first run, launch at login.

@@ -232,6 +232,7 @@ class FixIssues(unittest.TestCase):
             said = " ".join(one.name for one in shown.all())
             for part in ("could not find the program `no-such-program`", "MCPX_STDIO_SPAWN_ENOENT", "mcpproxy upstream set fs"):
                 self.assertIn(part, said)
+            wait_for("the window has the keyboard", lambda: window("fs").active)
             key("Escape")
             wait_for("the window is gone", lambda: not window("fs"))
             icon.click("fs: ")

@@ -184,7 +184,9 @@ class FirstRun(unittest.TestCase):
         """for users with an existing configuration, the box is unticked"""
         with Person(config={}) as person:
             tray = person.start_tray()
-            self.assertFalse(person.welcome(tray).find("check box", AT_LOGIN).ticked)
+            welcome = person.welcome(tray)
+            self.assertFalse(welcome.find("check box", AT_LOGIN).ticked)
+            wait_for("the window has the keyboard", lambda: welcome.active)
             key("Escape")
             person.wait_answered()
             person.quit(tray, person.icon(tray))

@@ -12,7 +12,7 @@ pub(super) struct Cli {
     /// Data directory [default: $STATE_DIRECTORY, else mcpproxy-collector in the user's data directory]
     #[arg(long, global = true, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Database: a SQLite file, or clickhouse://[user:password@]host[:port][/database] [default: collector.db in the data directory]
+    /// Database: a SQLite file, or clickhouse://USER:PASSWORD@HOST:PORT/DATABASE, of which only the host is required [default: collector.db in the data directory]
     #[arg(long, global = true, value_name = "STORE")]
     pub store: Option<String>,
     #[command(subcommand)]

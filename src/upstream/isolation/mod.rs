@@ -14,6 +14,7 @@ pub mod landlock;
 pub mod limits;
 pub mod machine;
 pub mod paths;
+mod places;
 pub mod plan;
 pub mod prepare;
 pub mod sandbox;
