@@ -275,6 +275,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn cohorts_from_before_the_first_day_are_not_mixed_with_the_first_one() {
+        let mut census = Census::new(Day(100), Day(499));
+        for days in [&[3, 101][..], &[101], &[102, 110], &[10, 480]] {
+            census.add(&active_on(days));
+        }
+        let cohorts = census.figures(Audience::EVERYTHING).to_json()["weekly_cohorts"].clone();
+        assert_eq!(cohorts, serde_json::json!({"0": {"0": 1}, "1": {"0": 1, "1": 1}}));
+    }
+
     proptest! {
         #[test]
         fn an_installation_counts_on_each_day_whose_window_has_an_active_day(

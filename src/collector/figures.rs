@@ -192,11 +192,14 @@ impl Figures {
         Value::Object(all)
     }
 
-    /// Cohorts by the week of the first day, each with the number of installations active 0, 1, 2 … weeks later.
+    /// Cohorts by the week of the first day, each with the number of installations active 0, 1, 2 … weeks later. Leaves out
+    /// cohorts from before the first day of the figures.
     fn weekly_json(&self) -> Value {
         let mut all: BTreeMap<u16, BTreeMap<u16, u32>> = BTreeMap::new();
         for ((cohort, age), count) in &self.weekly {
-            all.entry(cohort.saturating_sub(self.first.week())).or_default().insert(*age, *count);
+            if let Some(week) = cohort.checked_sub(self.first.week()) {
+                all.entry(week).or_default().insert(*age, *count);
+            }
         }
         json!(all)
     }

@@ -291,6 +291,7 @@ mod tests {
             name: "rejected:json".to_owned(),
             count,
             entry: 7,
+            of_line: false,
         }
     }
 

@@ -6,7 +6,7 @@ use crate::collector::fields;
 use crate::collector::report::{Client, Facts, Id, KINDS, LAUNCHES, Moment, Reached, System, launch_word};
 use crate::contract::run_facts::{EnvKind, LaunchSource};
 use crate::telemetry::payload;
-use crate::telemetry::payload::schema::{Allowed, Field, Rule};
+use crate::telemetry::payload::schema::{Field, Rule};
 use crate::telemetry::scan::strict_json::{self, Json};
 
 /// Maximum length of a body in bytes; a longer one gets status 413.
@@ -319,11 +319,7 @@ fn launch(entries: &[(String, Json)]) -> LaunchSource {
 /// A version number in the form in which it is stored. Hides the name of a private build, but keeps that it is a
 /// development build.
 fn version(text: &str) -> String {
-    let known = match payload::Version::RULE {
-        Rule::Pattern(pattern) => (pattern.matches)(text),
-        _ => false,
-    };
-    match known {
+    match payload::is_version(text) {
         true => text.to_owned(),
         false if text.contains("-dev") => "other-dev".to_owned(),
         false => "other".to_owned(),

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::collector::judge::{Verdict, judge};
+use crate::collector::judge::{Verdict, body_hash, judge};
 use crate::collector::repeat::Kept;
 use crate::collector::report::{Day, Id, Moment, Reached, Report, launch_word};
 use crate::collector::store::{Entry, Stored};
@@ -63,7 +63,14 @@ pub fn read(line: &str) -> Result<Entry, LineError> {
     let body = line.body.ok_or(LineError::Json)?;
     Ok(match judge(body.as_bytes(), received) {
         Verdict::OptOut(id) => Entry::OptOut { id, received },
-        Verdict::Rejected(rejection) => rejected(day, rejection.reason),
+        Verdict::Rejected(rejection) => Entry::Count {
+            day,
+            name: format!("rejected:{}", rejection.reason),
+            count: 1,
+            // Recognises the line if the file is read again.
+            entry: body_hash(body.as_bytes()) ^ received.0.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            of_line: true,
+        },
         Verdict::Report(judged) => {
             let mut facts = judged.facts;
             let hash = line.hash.and_then(|hash| u64::from_str_radix(&hash, 16).ok());
@@ -81,11 +88,6 @@ pub fn read(line: &str) -> Result<Entry, LineError> {
             }))
         }
     })
-}
-
-/// The entry of a rejected body.
-pub fn rejected(day: Day, reason: &str) -> Entry {
-    Entry::count(day, format!("rejected:{reason}"), 1)
 }
 
 /// The lines of everything received under one id, one per receipt.

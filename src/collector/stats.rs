@@ -49,6 +49,12 @@ pub fn take(store: &mut dyn Store, until: Option<Day>) -> Result<Stats, StoreErr
 }
 
 impl Stats {
+    /// Ids that opted out, up to the requested day.
+    fn opt_outs(&self) -> u64 {
+        let days = self.ledger.opt_outs.iter();
+        days.filter(|(day, _)| self.until.is_none_or(|until| **day <= until)).map(|(_, count)| count).sum()
+    }
+
     /// Counts by name, over all days up to the requested one.
     pub fn counts(&self) -> BTreeMap<&str, u64> {
         let mut sums = BTreeMap::new();
@@ -74,7 +80,7 @@ impl Stats {
             let day = |day: Day| (!self.empty).then(|| day.to_string());
             map.insert("first_day".into(), json!(day(first)));
             map.insert("last_day".into(), json!(day(last)));
-            map.insert("opt_outs".into(), json!(self.ledger.opt_outs));
+            map.insert("opt_outs".into(), json!(self.opt_outs()));
             map.insert("quality".into(), self.quality());
         }
         json
@@ -89,7 +95,7 @@ impl Stats {
         json!({
             "accepted": all.bodies,
             "repeated": all.repeats,
-            "opt_outs": self.ledger.opt_outs,
+            "opt_outs": self.opt_outs(),
             "rejected": self.counts_of("rejected:"),
             "refused": self.counts_of("refused:"),
             "unknown_fields": fields,

@@ -1,5 +1,6 @@
 //! Commands that add, show and delete data.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::net::SocketAddr;
@@ -38,6 +39,8 @@ pub(super) fn replay(place: &Place, file: &Path) -> Outcome {
         false => Box::new(BufReader::with_capacity(1 << 20, File::open(file).map_err(|error| could_not(&error))?)),
     };
     let (forgotten, mut store) = open_both(place)?;
+    let ledger = store.ledger().map_err(|error| Failure::new(format!("could not read the database: {error}")))?;
+    let mut counted = ledger.counts;
     let (mut batch, mut read, mut skipped, mut number) = (Vec::new(), 0_u64, 0_u64, 0_u64);
     let mut line = Vec::new();
     loop {
@@ -54,7 +57,7 @@ pub(super) fn replay(place: &Place, file: &Path) -> Outcome {
         }
         match lines::read(text.trim()) {
             Ok(entry) => {
-                batch.push(entry);
+                batch.extend(not_yet_counted(&mut counted, entry));
                 read += 1;
             }
             Err(error) => {
@@ -81,6 +84,24 @@ fn open_both(place: &Place) -> Result<(Forgotten, Box<dyn Store>), Failure> {
     let store =
         place.open_store(CACHE).map_err(|error| Failure::new(format!("could not open the database: {error}")))?;
     Ok((forgotten, store))
+}
+
+/// An entry without what the database has already: an export contains sums, and adding one again must change nothing.
+fn not_yet_counted(counted: &mut BTreeMap<(Day, String), u64>, entry: Entry) -> Option<Entry> {
+    let Entry::Count {
+        day,
+        name,
+        count,
+        of_line: false,
+        ..
+    } = entry
+    else {
+        return Some(entry);
+    };
+    let known = counted.entry((day, name.clone())).or_default();
+    let more = count.saturating_sub(*known);
+    *known = count.max(*known);
+    (more > 0).then(|| Entry::count(day, name, more))
 }
 
 fn add(store: &mut dyn Store, forgotten: &Forgotten, batch: &mut Vec<Entry>) -> Result<(), Failure> {

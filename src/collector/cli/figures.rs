@@ -15,8 +15,12 @@ use crate::collector::stats;
 
 fn take(place: &Place, wish: &Figures) -> Result<Value, Failure> {
     let audience = Audience::parse(&wish.who, &wish.os).ok_or_else(|| {
-        Failure::new(format!("could not read --who {} --os {}: no such audience", wish.who, wish.os))
-            .help("use people, all or a kind, and linux, darwin, windows or other")
+        let (name, value) = match Audience::parse(&wish.who, "") {
+            None => ("who", &wish.who),
+            Some(_) => ("os", &wish.os),
+        };
+        Failure::new(format!("could not read --{name}: there is no `{value}`"))
+            .help("use people, all or a kind for --who, and linux, darwin, windows or other for --os")
     })?;
     let until = match &wish.until {
         None => None,

@@ -127,11 +127,16 @@ pub(super) fn source(headers: &HeaderMap, peer: SocketAddr, trust_proxy: bool) -
     const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
     if trust_proxy
         && let Some(text) = headers.get_all(FORWARDED).iter().next_back().and_then(|value| value.to_str().ok())
-        && let Some(address) = text.rsplit(',').next().and_then(|address| address.trim().parse().ok())
+        && let Some(address) = text.rsplit(',').next().and_then(|address| forwarded(address.trim()))
     {
         return address;
     }
     peer.ip()
+}
+
+/// An address with or without a port: some proxies add one.
+fn forwarded(text: &str) -> Option<IpAddr> {
+    text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
 fn refuse(service: &Service, source: IpAddr, id: Id, is_new: bool, received: Moment) -> Option<Answer> {

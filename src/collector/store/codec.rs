@@ -7,12 +7,17 @@ use crate::collector::repeat::Kept;
 use crate::collector::report::{
     Client, Day, Facts, Id, KINDS, LAUNCHES, Moment, Reached, SYSTEMS, kind_index, launch_index,
 };
+use crate::telemetry::payload;
 
-/// Maximum number of distinct strings. Version numbers and paths come from outside, and further ones become
-/// [`OVERFLOW`].
-pub const MOST_WORDS: usize = 4096;
+/// Maximum number of distinct version numbers. They come from outside; further ones become [`OVERFLOW`].
+pub const MOST_VERSIONS: usize = 16_384;
+/// Maximum number of distinct paths. They have a budget of their own, because one report can contain many: they must
+/// not leave later versions without a number.
+pub const MOST_PATHS: usize = 1024;
 /// Replaces a string that did not fit into the table.
 pub const OVERFLOW: &str = "other";
+/// Replaces the version of a development build, which does not count as a person's.
+const OVERFLOW_DEVELOPMENT: &str = "other-dev";
 
 /// Version numbers, client names and paths by number. A number never changes its string.
 #[derive(Debug, Default)]
@@ -23,6 +28,30 @@ pub struct Words {
     clients: Vec<Client>,
     /// Strings with this number and above are not in the database yet.
     pub stored: usize,
+    /// Number of strings of each sort from outside.
+    versions: usize,
+    paths: usize,
+}
+
+/// What a string is, as far as its budget depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Version,
+    Path,
+    /// One of a closed list: a client, or a replacement.
+    Closed,
+}
+
+impl Sort {
+    fn of(word: &str) -> Sort {
+        if [OVERFLOW, OVERFLOW_DEVELOPMENT, ""].contains(&word) || Client::new(word).name() == word {
+            Sort::Closed
+        } else if payload::is_version(word) {
+            Sort::Version
+        } else {
+            Sort::Path
+        }
+    }
 }
 
 impl Words {
@@ -31,15 +60,41 @@ impl Words {
         if let Some(number) = self.numbers.get(word) {
             return *number;
         }
-        let word = if self.words.len() < MOST_WORDS { word } else { OVERFLOW };
-        if let Some(number) = self.numbers.get(word) {
-            return *number;
+        let is_full = match Sort::of(word) {
+            Sort::Version => self.versions >= MOST_VERSIONS,
+            Sort::Path => self.paths >= MOST_PATHS,
+            Sort::Closed => false,
+        };
+        if is_full {
+            return self.number(if word.contains("-dev") { OVERFLOW_DEVELOPMENT } else { OVERFLOW });
         }
+        self.push(word)
+    }
+
+    /// Adds a string from the database, where it has its number already.
+    pub fn restore(&mut self, word: &str) -> u64 {
+        match self.numbers.get(word) {
+            Some(number) => *number,
+            None => self.push(word),
+        }
+    }
+
+    fn push(&mut self, word: &str) -> u64 {
+        self.count(Sort::of(word), 1);
         let number = self.words.len() as u64;
         self.numbers.insert(word.to_owned(), number);
         self.words.push(word.to_owned());
         self.clients.push(Client::new(word));
         number
+    }
+
+    fn count(&mut self, sort: Sort, change: isize) {
+        let count = match sort {
+            Sort::Version => &mut self.versions,
+            Sort::Path => &mut self.paths,
+            Sort::Closed => return,
+        };
+        *count = count.saturating_add_signed(change);
     }
 
     /// The string of a number.
@@ -65,8 +120,9 @@ impl Words {
 
     /// Drops the strings from `count` on, because their transaction failed.
     pub fn truncate(&mut self, count: usize) {
-        for word in self.words.drain(count.min(self.words.len())..) {
+        for word in self.words.split_off(count.min(self.words.len())) {
             self.numbers.remove(&word);
+            self.count(Sort::of(&word), -1);
         }
         self.clients.truncate(self.words.len());
     }

@@ -28,6 +28,9 @@ pub enum Entry {
         count: u64,
         /// A random number by which ClickHouse recognises an entry that is added again.
         entry: u64,
+        /// The number is that of a line of a file, and both databases recognise it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        of_line: bool,
     },
     /// Delete the data of an id.
     Forget {
@@ -45,6 +48,7 @@ impl Entry {
             name,
             count,
             entry,
+            of_line: false,
         }
     }
 }
@@ -61,10 +65,10 @@ pub struct Position {
 pub struct Ledger {
     /// The first day on which any report was received; `None` without reports.
     pub first: Option<Day>,
-    /// The latest receipt of a report or an opt-out, which may have been deleted since.
+    /// The latest receipt of a stored report, or the first opt-out of an id if that is later.
     pub latest: Option<Moment>,
-    /// Ids that sent the opt-out message.
-    pub opt_outs: u64,
+    /// Ids that sent the opt-out message, by the day of the first one.
+    pub opt_outs: BTreeMap<Day, u64>,
     /// Ids that sent a report.
     pub ids: u64,
     /// By day and name.
@@ -89,8 +93,8 @@ pub enum StoreError {
 
 /// A database of reports. Calls block.
 pub trait Store: Send {
-    /// Adds entries. Adding the same ones again changes nothing, except for [`Entry::Count`], which `position`
-    /// protects: both are stored in the same transaction.
+    /// Adds entries. Adding the same ones again changes nothing, except for an [`Entry::Count`] that is not of a line:
+    /// `position` protects it, as both are stored in the same transaction.
     ///
     /// # Errors
     /// The database's error. Then nothing of the batch is stored, or adding it again is safe.

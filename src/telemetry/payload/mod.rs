@@ -20,7 +20,7 @@ pub use go_core::{DoctorChecks, EndpointCalls};
 pub use parts::{
     ActivationReport, BuiltinToolCalls, ErrorCategoryCounts, FeatureFlags, ServerProtocolCounts, SurfaceRequests,
 };
-pub use values::{AnonymousId, ClientWords, Count, Known, Moment, RuntimeVersion, SchemaVersion, Version};
+pub use values::{AnonymousId, ClientWords, Count, Known, Moment, RuntimeVersion, SchemaVersion, Version, is_version};
 
 use crate::contract::run_facts::{Activation, EnvKind, EnvMarkers, LaunchSource};
 use crate::telemetry::payload::schema::{Allowed, allowed_object};

@@ -61,7 +61,7 @@ impl Version {
 
 /// Matches `v?N.N.N`, then at most one of `-alpha`, `-beta`, `-rc`, `-dev`, `-next` with an optional number. Each
 /// number has one to five digits.
-fn is_version(text: &str) -> bool {
+pub fn is_version(text: &str) -> bool {
     if text.is_empty() {
         return true;
     }

@@ -154,6 +154,7 @@ impl Store for ClickHouseStore {
                     name,
                     count,
                     entry,
+                    ..
                 } => counts.push(Count {
                     day: day.0,
                     name: name.clone(),
@@ -190,9 +191,10 @@ impl Store for ClickHouseStore {
     }
 
     fn revision(&mut self) -> Result<u64, StoreError> {
-        // Merges also change these numbers, which only means computing the figures once more.
+        // Merges also change these numbers, which only means computing the figures once more. The sums change if as many rows are
+        // added as were deleted.
         self.one::<u64>(
-            "SELECT assumeNotNull(cityHash64((SELECT count() FROM arrivals), (SELECT count() FROM opt_outs), (SELECT count() FROM counted)))",
+            "SELECT assumeNotNull(cityHash64((SELECT (count(), sum(received)) FROM arrivals), (SELECT (count(), sum(received)) FROM opt_outs), (SELECT count() FROM counted)))",
         )
     }
 
@@ -211,8 +213,16 @@ impl Store for ClickHouseStore {
         let (rows, first, latest) = self.one::<(u64, i64, i64)>(
             "SELECT toUInt64(count()), toInt64(min(received)), toInt64(max(received)) FROM arrivals",
         )?;
-        let (opt_outs, opted_out) =
-            self.one::<(u64, i64)>("SELECT toUInt64(uniqExact(id)), toInt64(max(received)) FROM opt_outs")?;
+        // Takes the first opt-out of each id, because merging the table drops later ones.
+        let opt_outs = self.wait(
+            self.client
+                .query(
+                    "SELECT toUInt16(intDiv(at, 86400000)) AS day, toUInt64(count()), toInt64(max(at)) FROM
+                     (SELECT min(received) AS at FROM opt_outs GROUP BY id) GROUP BY day",
+                )
+                .fetch_all::<(u16, u64, i64)>(),
+        )?;
+        let opted_out = opt_outs.iter().map(|(_, _, latest)| *latest).max();
         let ids = self.one::<u64>("SELECT toUInt64(uniqExact(id)) FROM arrivals")?;
         let counts = self.wait(
             self.client
@@ -224,8 +234,8 @@ impl Store for ClickHouseStore {
         )?;
         Ok(Ledger {
             first: (rows > 0).then(|| Day::of(Moment(first))),
-            latest: (rows > 0 || opt_outs > 0).then_some(Moment(latest.max(opted_out))),
-            opt_outs,
+            latest: (rows > 0).then_some(latest).max(opted_out).map(Moment),
+            opt_outs: opt_outs.into_iter().map(|(day, count, _)| (Day(day), count)).collect(),
             ids,
             counts: counts.into_iter().map(|(day, name, count)| ((Day(day), name), count)).collect(),
         })

@@ -6,9 +6,9 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::super::codec::{Words, pack_bodies, pack_summary, unpack_bodies};
 use super::super::{Entry, Position, StoreError};
-use super::database::{SqliteStore, read_words};
+use super::database::{SqliteStore, refresh};
 use super::machines::{Lookup, MachineCache};
-
+use super::read;
 use crate::collector::identity::{belonging, machine_of};
 use crate::collector::installation::summarise;
 use crate::collector::repeat::{Arrival, Kept, arrive};
@@ -38,14 +38,24 @@ pub(super) fn apply(store: &mut SqliteStore, batch: &[Entry], position: Option<P
 
 fn write(store: &mut SqliteStore, batch: &[Entry], position: Option<Position>) -> Result<bool, StoreError> {
     let transaction = store.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    read_words(&transaction, &mut store.words)?;
+    refresh(&transaction, &mut store.words, &store.machines)?;
     let mut writing = Writing::new(&transaction, &mut store.words, &store.machines);
     let mut forgot = false;
     for entry in batch {
         match entry {
             Entry::Report(report) => writing.report(report)?,
             Entry::OptOut { id, received } => writing.opt_out(*id, *received)?,
-            Entry::Count { day, name, count, .. } => writing.count(*day, name, *count)?,
+            Entry::Count {
+                day,
+                name,
+                count,
+                entry,
+                of_line,
+            } => {
+                if !*of_line || writing.is_new_line(*day, *entry)? {
+                    writing.count(*day, name, *count)?;
+                }
+            }
             Entry::Forget { id, .. } => {
                 // The tables must contain earlier entries first.
                 writing.flush()?;
@@ -54,17 +64,7 @@ fn write(store: &mut SqliteStore, batch: &[Entry], position: Option<Position>) -
             }
         }
     }
-    writing.flush()?;
-    if writing.changed {
-        writing.connection.execute_batch(
-            "INSERT INTO meta VALUES('revision', '1') ON CONFLICT(name) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
-        )?;
-    }
-    if writing.latest > Moment(0) {
-        writing.connection.prepare_cached(
-            "INSERT INTO meta VALUES('latest', ?1) ON CONFLICT(name) DO UPDATE SET value = max(CAST(value AS INTEGER), ?1)",
-        )?.execute([writing.latest.0])?;
-    }
+    writing.finish()?;
     if let Some(position) = position {
         let text = serde_json::to_string(&position).map_err(|error| StoreError::Other(error.to_string()))?;
         set_meta(writing.connection, "position", &text)?;
@@ -101,6 +101,8 @@ pub(super) struct Writing<'a> {
     touched: BTreeSet<Whose>,
     changed: bool,
     latest: Moment,
+    /// The latest receipt that was deleted.
+    deleted: Moment,
 }
 
 impl<'a> Writing<'a> {
@@ -114,6 +116,7 @@ impl<'a> Writing<'a> {
             touched: BTreeSet::new(),
             changed: false,
             latest: Moment(0),
+            deleted: Moment(0),
         }
     }
 
@@ -134,6 +137,12 @@ impl<'a> Writing<'a> {
         }
         touch(&mut self.touched, report.id, &loaded.bodies);
         Ok(())
+    }
+
+    /// The bodies of an id.
+    pub(super) fn bodies(&mut self, id: Id) -> Result<Vec<Kept>, StoreError> {
+        self.load(id)?;
+        Ok(self.loaded.get(&id).map(|loaded| loaded.bodies.clone()).unwrap_or_default())
     }
 
     /// Replaces the bodies of an id.
@@ -171,13 +180,56 @@ impl<'a> Writing<'a> {
 
     fn opt_out(&mut self, id: Id, received: Moment) -> Result<(), StoreError> {
         self.load(id)?;
-        self.latest = self.latest.max(received);
         let no = self.row(id)?;
+        match self.opted_out(no)? {
+            Some(before) if before <= received => self.latest = self.latest.max(before),
+            before => {
+                self.latest = self.latest.max(received);
+                self.deleted = before.into_iter().fold(self.deleted, Moment::max);
+            }
+        }
         let changed = self
             .connection
             .prepare_cached("UPDATE ids SET opted_out = ?2 WHERE no = ?1 AND (opted_out IS NULL OR opted_out > ?2)")?
             .execute(params![no, received.0])?;
         self.changed |= changed > 0;
+        Ok(())
+    }
+
+    fn opted_out(&self, no: i64) -> Result<Option<Moment>, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT opted_out FROM ids WHERE no = ?1")?;
+        Ok(statement.query_row([no], |row| row.get::<_, Option<i64>>(0))?.map(Moment))
+    }
+
+    /// Remembers the counted line of a file. Returns whether it was unknown.
+    fn is_new_line(&self, day: Day, entry: u64) -> Result<bool, StoreError> {
+        let mut statement = self.connection.prepare_cached("INSERT OR IGNORE INTO counted_lines VALUES(?1, ?2)")?;
+        Ok(statement.execute(params![day.0, entry.cast_signed()])? > 0)
+    }
+
+    /// Writes everything, with a new revision if anything changed.
+    pub(super) fn finish(&mut self) -> Result<(), StoreError> {
+        self.flush()?;
+        if self.changed {
+            self.connection.execute_batch(
+                "INSERT INTO meta VALUES('revision', '1') ON CONFLICT(name) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
+            )?;
+        }
+        self.write_latest()
+    }
+
+    /// Writes the time of the latest receipt, which is an earlier one if the latest was deleted.
+    fn write_latest(&self) -> Result<(), StoreError> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'latest'")?;
+        let before = Moment(statement.query_row([], |row| row.get(0)).optional()?.unwrap_or(0));
+        let mut latest = before.max(self.latest);
+        if self.deleted >= latest {
+            latest = read::latest(self.connection, self.words, &self.lookup())?;
+        }
+        if latest != before {
+            set_meta(self.connection, "latest", &latest.0.to_string())?;
+        }
         Ok(())
     }
 
@@ -293,11 +345,14 @@ impl<'a> Writing<'a> {
         Ok(bodies)
     }
 
-    fn forget(&mut self, id: Id) -> Result<(), StoreError> {
+    /// Deletes an id. The changes before it must be written.
+    pub(super) fn forget(&mut self, id: Id) -> Result<(), StoreError> {
         self.load(id)?;
         let Some(loaded) = self.loaded.remove(&id) else { return Ok(()) };
         let Some(no) = loaded.no else { return Ok(()) };
         let machines: BTreeSet<Id> = loaded.bodies.iter().filter_map(|body| body.machine).collect();
+        let receipts = loaded.bodies.iter().filter_map(|body| body.receipts.last().copied());
+        self.deleted = receipts.chain(self.opted_out(no)?).fold(self.deleted, Moment::max);
         self.connection.prepare_cached("DELETE FROM ids WHERE no = ?1")?.execute([no])?;
         self.connection.prepare_cached("DELETE FROM installations WHERE key = ?1")?.execute([no * 2])?;
         for machine in machines {

@@ -32,10 +32,12 @@ CREATE TABLE counted(day INTEGER NOT NULL, name TEXT NOT NULL, count INTEGER NOT
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 ";
 
-/// Indexes for the first day and for opt-outs, which all figures need. Reading works without them.
-const INDEXES: &str = "
+/// Indexes for the first day and for opt-outs, which all figures need, and the counted lines of files. Reading works
+/// without them.
+const ADDED: &str = "
 CREATE INDEX IF NOT EXISTS first_days ON installations(first_day);
 CREATE INDEX IF NOT EXISTS opt_outs ON ids(opted_out) WHERE opted_out IS NOT NULL;
+CREATE TABLE IF NOT EXISTS counted_lines(day INTEGER NOT NULL, entry INTEGER NOT NULL, PRIMARY KEY(day, entry)) WITHOUT ROWID;
 ";
 
 /// The SQLite database.
@@ -65,7 +67,7 @@ impl SqliteStore {
             connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;"))?;
         }
         let store = SqliteStore::checked(connection)?;
-        store.connection.execute_batch(INDEXES)?;
+        store.connection.execute_batch(ADDED)?;
         Ok(store)
     }
 
@@ -96,12 +98,20 @@ impl SqliteStore {
             words: Words::default(),
             machines: MachineCache::default(),
         };
-        store.read_words()?;
+        store.snapshot(|_| Ok(()))?;
         Ok(store)
     }
 
-    pub(super) fn read_words(&mut self) -> Result<(), StoreError> {
-        read_words(&self.connection, &mut self.words)
+    /// Reads one state of the database, even while another connection writes.
+    pub(super) fn snapshot<T>(
+        &mut self,
+        read: impl FnOnce(&SqliteStore) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let transaction = self.connection.unchecked_transaction()?;
+        refresh(&transaction, &mut self.words, &self.machines)?;
+        let result = read(self)?;
+        transaction.commit()?;
+        Ok(result)
     }
 
     pub(super) fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
@@ -110,13 +120,19 @@ impl SqliteStore {
     }
 }
 
+/// Learns what other connections changed, at the start of a transaction.
+pub(super) fn refresh(connection: &Connection, words: &mut Words, machines: &MachineCache) -> Result<(), StoreError> {
+    read_words(connection, words)?;
+    machines.refresh(connection)
+}
+
 /// Reads strings that another connection may have added.
-pub(super) fn read_words(connection: &Connection, words: &mut Words) -> Result<(), StoreError> {
+fn read_words(connection: &Connection, words: &mut Words) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached("SELECT no, word FROM words WHERE no >= ?1 ORDER BY no")?;
     let mut rows = statement.query([words.len() as u64])?;
     while let Some(row) = rows.next()? {
         let (number, word): (u64, String) = (row.get(0)?, row.get(1)?);
-        if words.number(&word) != number {
+        if words.restore(&word) != number {
             return Err(StoreError::Other("the table of words is damaged: restore a backup".to_owned()));
         }
     }

@@ -14,6 +14,8 @@ const MOST: usize = 20_000;
 
 #[derive(Debug, Default)]
 struct Known {
+    /// SQLite's number of the database's state, which changes when another connection writes.
+    state: i64,
     numbers: HashMap<Id, u64>,
     machines: HashMap<u64, Id>,
 }
@@ -26,6 +28,20 @@ impl MachineCache {
     /// Clears the cache after a failed transaction or a deletion of machines.
     pub(super) fn clear(&self) {
         *self.0.borrow_mut() = Known::default();
+    }
+
+    /// Clears the cache if another connection wrote since: it may have deleted a machine, and SQLite gives its number to
+    /// the next one.
+    pub(super) fn refresh(&self, connection: &Connection) -> Result<(), StoreError> {
+        let state = connection.pragma_query_value(None, "data_version", |row| row.get(0))?;
+        let mut known = self.0.borrow_mut();
+        if known.state != state {
+            *known = Known {
+                state,
+                ..Known::default()
+            };
+        }
+        Ok(())
     }
 
     fn remember(&self, number: u64, machine: Id) {
@@ -80,7 +96,9 @@ impl Lookup<'_> {
 
 impl Machines for Lookup<'_> {
     fn number(&self, machine: Id) -> u64 {
-        self.cache.0.borrow().numbers.get(&machine).copied().unwrap_or(0)
+        let cached = self.cache.0.borrow().numbers.get(&machine).copied();
+        // The cache may have been emptied since the number was read.
+        cached.or_else(|| self.find(machine).ok().flatten()).unwrap_or(0)
     }
 
     fn machine(&self, number: u64) -> Option<Id> {

@@ -28,25 +28,22 @@ impl Store for SqliteStore {
     }
 
     fn installations(&mut self, until: Option<Day>, each: &mut dyn FnMut(&Installation)) -> Result<(), StoreError> {
-        self.read_words()?;
-        match until {
-            None => read::summaries(self, each),
-            Some(until) => read::as_of(self, until, each),
-        }
+        self.snapshot(|store| match until {
+            None => read::summaries(store, each),
+            Some(until) => read::as_of(store, until, each),
+        })
     }
 
     fn ledger(&mut self) -> Result<Ledger, StoreError> {
-        read::ledger(self)
+        self.snapshot(read::ledger)
     }
 
     fn stored(&mut self, id: Id) -> Result<Stored, StoreError> {
-        self.read_words()?;
-        read::stored(self, id)
+        self.snapshot(|store| read::stored(store, id))
     }
 
     fn export(&mut self, each: &mut dyn FnMut(Id, &Stored) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        self.read_words()?;
-        read::export(self, each)
+        self.snapshot(|store| read::export(store, each))
     }
 
     fn ids(&mut self, each: &mut dyn FnMut(Id)) -> Result<(), StoreError> {

@@ -1,8 +1,8 @@
 //! Reads summaries and the bodies behind them.
 
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 
-use super::super::codec::unpack_summary_into;
+use super::super::codec::{Words, unpack_summary_into};
 use super::super::{Ledger, StoreError, Stored};
 use super::apply::unpack;
 use super::database::SqliteStore;
@@ -10,7 +10,7 @@ use super::machines::Lookup;
 use crate::collector::identity::belonging;
 use crate::collector::installation::{Installation, summarise};
 use crate::collector::repeat::Kept;
-use crate::collector::report::{Day, Id, Moment};
+use crate::collector::report::{DAY_MS, Day, Id, Moment};
 
 fn lookup(store: &SqliteStore) -> Lookup<'_> {
     Lookup {
@@ -92,9 +92,12 @@ pub(super) fn ledger(store: &SqliteStore) -> Result<Ledger, StoreError> {
     let first: Option<u16> = connection.query_row("SELECT min(first_day) FROM installations", [], |row| row.get(0))?;
     let mut ledger = Ledger {
         first: first.map(Day),
-        opt_outs: connection.query_row("SELECT count(*) FROM ids WHERE opted_out IS NOT NULL", [], |row| row.get(0))?,
         ids: connection.query_row("SELECT count(*) FROM ids", [], |row| row.get(0))?,
-        latest: store.meta("latest")?.and_then(|text| text.parse().ok()).map(Moment),
+        latest: store
+            .meta("latest")?
+            .and_then(|text| text.parse().ok())
+            .map(Moment)
+            .filter(|latest| *latest > Moment(0)),
         ..Ledger::default()
     };
     let mut statement = connection.prepare_cached("SELECT day, name, count FROM counted")?;
@@ -102,7 +105,28 @@ pub(super) fn ledger(store: &SqliteStore) -> Result<Ledger, StoreError> {
     while let Some(row) = rows.next()? {
         ledger.counts.insert((Day(row.get(0)?), row.get(1)?), row.get(2)?);
     }
+    let mut statement = connection.prepare_cached(
+        "SELECT opted_out / ?1, count(*) FROM ids WHERE opted_out IS NOT NULL GROUP BY opted_out / ?1",
+    )?;
+    let mut rows = statement.query([DAY_MS])?;
+    while let Some(row) = rows.next()? {
+        ledger.opt_outs.insert(Day(row.get(0)?), row.get(1)?);
+    }
     Ok(ledger)
+}
+
+/// The latest receipt in the rows of all ids.
+pub(super) fn latest(connection: &Connection, words: &Words, lookup: &Lookup<'_>) -> Result<Moment, StoreError> {
+    let mut latest = Moment(0);
+    let mut statement = connection.prepare_cached("SELECT bodies, opted_out FROM ids")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let bodies = unpack(blob(row.get_ref(0)?), words, lookup)?;
+        let received = bodies.iter().filter_map(|body| body.receipts.last().copied());
+        let opted_out = row.get::<_, Option<i64>>(1)?.map(Moment);
+        latest = received.chain(opted_out).fold(latest, Moment::max);
+    }
+    Ok(latest)
 }
 
 /// Everything received under one id.

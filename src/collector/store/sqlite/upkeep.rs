@@ -6,12 +6,12 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::super::codec::unpack_summary;
-use super::super::{Entry, Store, StoreError};
+use super::super::{Store, StoreError};
 use super::apply::Writing;
-use super::database::{SqliteStore, read_words};
+use super::database::{SqliteStore, refresh};
 use super::read;
 use crate::collector::installation::summarise;
-use crate::collector::report::{Day, Id, Moment};
+use crate::collector::report::{Day, Id};
 use crate::collector::retention::without_old;
 
 /// Deletes bodies received before a day; see [`Store::purge`].
@@ -29,38 +29,41 @@ pub(super) fn purge(store: &mut SqliteStore, before: Day) -> Result<u64, StoreEr
     }
     let oldest = i64::from(before.0);
     store.connection.execute("DELETE FROM counted WHERE day < ?1", [oldest])?;
+    store.connection.execute("DELETE FROM counted_lines WHERE day < ?1", [oldest])?;
     store.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
     Ok(deleted)
 }
 
+/// Reads and writes in one transaction, so that no report of the service that arrives meanwhile is lost.
 fn purge_some(store: &mut SqliteStore, ids: &[Id], before: Day) -> Result<u64, StoreError> {
-    let mut kept = Vec::new();
+    let transaction = store.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    refresh(&transaction, &mut store.words, &store.machines)?;
+    let mut writing = Writing::new(&transaction, &mut store.words, &store.machines);
     let mut gone = Vec::new();
     let mut deleted = 0;
     for id in ids {
-        let bodies = store.stored(*id)?.bodies;
+        let bodies = writing.bodies(*id)?;
         let count = bodies.len();
         match without_old(bodies, before) {
+            // Only the first one is old, and stays.
+            Some(rest) if rest.len() == count => {}
             Some(rest) => {
                 deleted += (count - rest.len()) as u64;
-                kept.push((*id, rest));
+                writing.replace(*id, rest)?;
             }
+            None if count == 0 => {}
             None => {
                 deleted += count as u64;
                 gone.push(*id);
             }
         }
     }
-    let transaction = store.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    read_words(&transaction, &mut store.words)?;
-    let mut writing = Writing::new(&transaction, &mut store.words, &store.machines);
-    for (id, bodies) in kept {
-        writing.replace(id, bodies)?;
-    }
     writing.flush()?;
+    for id in gone {
+        writing.forget(id)?;
+    }
+    writing.finish()?;
     transaction.commit()?;
-    let entries: Vec<_> = gone.into_iter().map(|id| Entry::Forget { id, at: Moment::now() }).collect();
-    store.apply(&entries, None)?;
     Ok(deleted)
 }
 
@@ -122,21 +125,22 @@ impl SqliteStore {
     /// # Errors
     /// SQLite's error.
     pub fn verify(&mut self) -> Result<(u64, u64), StoreError> {
-        self.read_words()?;
-        let (mut right, mut wrong) = (0, 0);
-        let mut statement = self.connection.prepare("SELECT summary FROM installations WHERE key = ?1")?;
-        read::recomputed(self, |key, bodies| {
-            let blob: Option<Vec<u8>> =
-                rusqlite::OptionalExtension::optional(statement.query_row([key], |row| row.get(0)))?;
-            let stored = blob.and_then(|blob| unpack_summary(&blob, &self.words).ok());
-            match stored.is_some() && stored == summarise(bodies) {
-                true => right += 1,
-                false => wrong += 1,
-            }
-            Ok(())
-        })?;
-        let all: u64 = self.connection.query_row("SELECT count(*) FROM installations", [], |row| row.get(0))?;
-        Ok((right, wrong + all.saturating_sub(right + wrong)))
+        self.snapshot(|store| {
+            let (mut right, mut wrong) = (0, 0);
+            let mut statement = store.connection.prepare("SELECT summary FROM installations WHERE key = ?1")?;
+            read::recomputed(store, |key, bodies| {
+                let blob: Option<Vec<u8>> =
+                    rusqlite::OptionalExtension::optional(statement.query_row([key], |row| row.get(0)))?;
+                let stored = blob.and_then(|blob| unpack_summary(&blob, &store.words).ok());
+                match stored.is_some() && stored == summarise(bodies) {
+                    true => right += 1,
+                    false => wrong += 1,
+                }
+                Ok(())
+            })?;
+            let all: u64 = store.connection.query_row("SELECT count(*) FROM installations", [], |row| row.get(0))?;
+            Ok((right, wrong + all.saturating_sub(right + wrong)))
+        })
     }
 
     /// Writes the log into the file and closes it.
