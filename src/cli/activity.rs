@@ -11,7 +11,7 @@ use crate::cli::output::{pairs, print, report, rows, write_raw};
 use crate::cli::prompt::confirm;
 use crate::client::{CallError, Client, path_segment};
 use crate::contract::api::{
-    ActivityKind, ActivityList, ActivityPurged, ActivityRecord, ActivityStatus, ActivitySummary, ActivityUsage,
+    ActivityKind, ActivityList, ActivityPurged, ActivityRecord, ActivitySummary, ActivityUsage,
     EventBody, OneActivity,
 };
 use crate::os::clock;
@@ -144,7 +144,7 @@ impl ActivityFilter {
             && is(&self.server, &record.server_name)
             && is(&self.tool, &record.tool_name)
             && is(&self.client, record.client_name.as_deref().unwrap_or_default())
-            && self.status.as_ref().is_none_or(|status| *status == record.status)
+            && is(&self.status, record.status.word())
             && (!self.sensitive || record.has_sensitive_data)
     }
 }
