@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::upstream::transport::message::start_of;
 
 /// How long a server may be silent after text, unless its entry says otherwise.
-pub const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
+pub const DEFAULT_LIMIT: Duration = Duration::from_secs(60);
 /// How long a server may be silent after a page.
 const AFTER_PAGE: Duration = Duration::from_millis(500);
 /// The starts of pages and of HTTP responses, in small letters.
@@ -126,9 +126,9 @@ mod tests {
             (&["<html>"], 0.5),
             (&["HTTP/1.1 502 Bad Gateway", "Server: x"], 0.5),
             (&["Error: no connection", "<?xml version='1.0'?>"], 0.5),
-            (&["Listening on stdio"], 30.0),
-            (&["<info> ready"], 30.0),
-            (&["{\"level\":\"info\"}"], 30.0),
+            (&["Listening on stdio"], 60.0),
+            (&["<info> ready"], 60.0),
+            (&["{\"level\":\"info\"}"], 60.0),
         ] {
             assert_eq!(fails_after(&mut StrayOutput::new(DEFAULT_LIMIT), lines), Some(expected), "{lines:?}");
         }
