@@ -11,8 +11,7 @@ use crate::cli::output::{pairs, print, report, rows, write_raw};
 use crate::cli::prompt::confirm;
 use crate::client::{CallError, Client, path_segment};
 use crate::contract::api::{
-    ActivityKind, ActivityList, ActivityPurged, ActivityRecord, ActivitySummary, ActivityUsage,
-    EventBody, OneActivity,
+    ActivityKind, ActivityList, ActivityPurged, ActivityRecord, ActivitySummary, ActivityUsage, EventBody, OneActivity,
 };
 use crate::os::clock;
 

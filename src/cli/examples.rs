@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// Commands and their examples.
-const EXAMPLES: [(&str, &[&str]); 31] = [
+const EXAMPLES: [(&str, &[&str]); 32] = [
     ("setup", &["mcpproxy setup", "mcpproxy setup --yes    # every step without asking"]),
     ("serve", &["mcpproxy serve", "mcpproxy serve --listen 127.0.0.1:9090"]),
     ("stop", &["mcpproxy stop"]),

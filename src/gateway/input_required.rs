@@ -179,6 +179,7 @@ mod tests {
     use super::*;
     use crate::upstream::session::in_flight::{CallHandle, SessionId, SharedInFlight};
     use crate::upstream::transport::stdio::open;
+    use crate::upstream::transport::stray_output::{DEFAULT_LIMIT, StrayOutput};
 
     fn answers(answers: Value) -> InputResponses {
         serde_json::from_value(answers).unwrap()
@@ -186,7 +187,13 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_same_request_with_its_state_and_real_answers_goes_on() {
-        let (shortcut, _transport) = open("s", tokio::io::empty(), tokio::io::sink(), SharedInFlight::default());
+        let (shortcut, _transport) = open(
+            "s",
+            tokio::io::empty(),
+            tokio::io::sink(),
+            SharedInFlight::default(),
+            StrayOutput::new(DEFAULT_LIMIT),
+        );
         let (caller, events) = CallHandle::of(SessionId(1));
         let pending = shortcut.call("t", serde_json::from_str("{}").unwrap(), &[], false, caller).unwrap();
         let (answer, mut answered) = oneshot::channel();

@@ -312,7 +312,6 @@ impl Proxy {
         let (server, tool_name) = call.target();
         let caller = asking.as_ref().map(|asking| Caller::of(asking.context).within(scope.name()));
         let noting = CallRecorder {
-            source: if asking.is_some() { "mcp" } else { "api" },
             since: Instant::now(),
             server,
             tool: tool_name,

@@ -73,7 +73,9 @@ fn to_end(found: &[Marked]) -> Vec<Ending> {
     let mut staying: BTreeSet<u32> = found.iter().filter(|one| is_for_the_user(one)).map(|one| one.pid).collect();
     loop {
         let before = staying.len();
-        staying.extend(found.iter().filter(|one| is_open(one) && staying.contains(&one.parent)).map(|one| one.pid));
+        let children = found.iter().filter(|one| is_open(one) && staying.contains(&one.parent)).map(|one| one.pid);
+        let children: Vec<u32> = children.collect();
+        staying.extend(children);
         if staying.len() == before {
             break;
         }

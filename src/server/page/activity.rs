@@ -107,11 +107,7 @@ impl Chosen {
 
     /// Returns the link to the same list with another period in the chart.
     fn link_to_window(&self, window: UsageWindow) -> String {
-        Chosen {
-            window,
-            ..self.clone()
-        }
-        .link(self.offset)
+        Chosen { window, ..self.clone() }.link(self.offset)
     }
 
     fn link(&self, offset: usize) -> String {

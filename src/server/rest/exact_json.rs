@@ -8,9 +8,9 @@ use serde_json::value::RawValue;
 use crate::contract::exact_numbers::hold;
 
 /// A body that [`read`] reads.
-pub type Body = Result<Json<Box<RawValue>>, JsonRejection>;
+pub(super) type Body = Result<Json<Box<RawValue>>, JsonRejection>;
 
 /// Reads a body; `None` if it is invalid.
-pub fn read<T: DeserializeOwned>(body: Body) -> Option<T> {
+pub(super) fn read<T: DeserializeOwned>(body: Body) -> Option<T> {
     serde_json::from_str(&hold(body.ok()?.get())).ok()
 }

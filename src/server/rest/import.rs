@@ -42,7 +42,7 @@ pub struct ImportText {
     pub content: String,
     /// ID of the client that wrote it; detected if absent.
     #[serde(default)]
-    format: Option<String>,
+    pub format: Option<String>,
     /// Import only these servers.
     #[serde(default)]
     pub server_names: Vec<String>,
