@@ -7,6 +7,30 @@ use crate::activity::bodies::{examine, redacted};
 use crate::activity::call::{Call, Change, LONGEST_BODY, cut};
 use crate::contract::api::{ActivityRecord, ActivitySource, ActivityStatus};
 
+/// A call or change, and when it happened.
+#[derive(Debug)]
+pub(super) enum Report {
+    Call(Box<Call>, Timestamp),
+    Change(Box<Change>, Timestamp),
+}
+
+impl Report {
+    /// Bytes of arguments and results, which the queue limits.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Report::Call(call, _) => call.arguments.len() + call.response.len(),
+            Report::Change(..) => 0,
+        }
+    }
+
+    pub(super) fn record(&self) -> ActivityRecord {
+        match self {
+            Report::Call(call, at) => self::call(call, *at),
+            Report::Change(change, at) => self::change(change, *at),
+        }
+    }
+}
+
 /// Maximum length of a stored error, in characters. An error may repeat arguments of the call.
 const LONGEST_ERROR: usize = 200;
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::activity::call::{Call, Change};
-use crate::activity::describe;
+use crate::activity::describe::Report;
 use crate::activity::filter::Filter;
 use crate::activity::reading::Reading;
 use crate::activity::store::{Retention, Store};
@@ -127,12 +127,6 @@ impl State {
     fn is_done(&self) -> bool {
         self.waiting.is_empty() && (self.unstored.is_empty() || self.store.is_none() || self.failure.is_some())
     }
-}
-
-#[derive(Debug)]
-enum Report {
-    Call(Box<Call>, Timestamp),
-    Change(Box<Change>, Timestamp),
 }
 
 impl Default for ActivityLog {
@@ -482,23 +476,6 @@ impl Shared {
                     drop(self.wait(state, RETRY_AFTER));
                 }
             }
-        }
-    }
-}
-
-impl Report {
-    /// Bytes of arguments and results, which the queue limits.
-    fn bytes(&self) -> usize {
-        match self {
-            Report::Call(call, _) => call.arguments.len() + call.response.len(),
-            Report::Change(..) => 0,
-        }
-    }
-
-    fn record(&self) -> ActivityRecord {
-        match self {
-            Report::Call(call, at) => describe::call(call, *at),
-            Report::Change(change, at) => describe::change(change, *at),
         }
     }
 }

@@ -31,7 +31,7 @@ struct Outcome {
 /// The error for a command that names no client.
 fn no_client(command: &str) -> CliError {
     CliError::usage("INVALID_INPUT", "no AI client is named").guided(format!(
-        "see all clients with `mcpproxy connect --list`, then `mcpproxy {command} CLIENT`, or `mcpproxy {command} --all`"
+        "see all clients with `mcpproxy connect --list`, then name one, or use `--all`: mcpproxy {command} CLIENT"
     ))
 }
 

@@ -27,7 +27,7 @@ pub fn rejection(error: &ErrorData, over_http: bool) -> Fault {
     }
 }
 
-/// What a server sent that is not a session, short enough for a message.
+/// Describes a response that opens no session, short enough for a message.
 pub fn not_mcp(error: &ClientInitializeError) -> String {
     let text = match error {
         ClientInitializeError::ExpectedInitResult(Some(result)) => {

@@ -33,7 +33,7 @@ pub struct Words {
     paths: usize,
 }
 
-/// What a string is, as far as its budget depends on it.
+/// The kind of a string, which decides its budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sort {
     Version,

@@ -361,7 +361,7 @@ async fn connecting_a_client_asks_before_it_replaces_another_entry() {
         desk.taken(),
         [
             "untick client:cursor".to_owned(),
-            format!("{call} {{\"force\":false}}"),
+            format!("{call} {{}}"),
             "ask Replace the entry in Cursor?".to_owned()
         ]
     );
@@ -377,7 +377,7 @@ async fn connecting_a_client_asks_before_it_replaces_another_entry() {
     assert_eq!(desk.taken(), [format!("{call} {{\"force\":true}}")]);
 
     desk.send(Input::Chosen(toggle, Where::StatusWindow)).await;
-    assert_eq!(desk.taken(), [format!("{call} {{\"force\":false}}")], "only the menu toggles checkmarks by itself");
+    assert_eq!(desk.taken(), [format!("{call} {{}}")], "only the menu toggles checkmarks by itself");
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,7 +19,7 @@ const AFTER_PAGE: Duration = Duration::from_millis(500);
 /// The starts of pages and of HTTP responses, in small letters.
 const PAGES: [&[u8]; 5] = [b"<!doctype", b"<html", b"<?xml", b"http/1.", b"http/2"];
 
-/// What is known about the text of one server.
+/// The text of one server outside of messages.
 #[derive(Debug)]
 pub struct StrayOutput {
     /// Zero: text fails no call.

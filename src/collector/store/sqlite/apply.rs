@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use super::super::codec::{Words, pack_bodies, pack_summary, unpack_bodies};
+use super::super::codec::{Words, pack_bodies, pack_summary};
 use super::super::{Entry, Position, StoreError};
 use super::database::{SqliteStore, refresh};
 use super::machines::{Lookup, MachineCache};
@@ -164,7 +164,7 @@ impl<'a> Writing<'a> {
         let row: Option<(i64, Vec<u8>)> =
             statement.query_row([id.0.as_slice()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         let (no, bodies) = match row {
-            Some((no, blob)) => (Some(no), unpack(&blob, self.words, &self.lookup())?),
+            Some((no, blob)) => (Some(no), read::unpack(&blob, self.words, &self.lookup())?),
             None => (None, Vec::new()),
         };
         self.loaded.insert(
@@ -336,7 +336,7 @@ impl<'a> Writing<'a> {
             match id.and_then(|id| self.loaded.get(&id)) {
                 Some(loaded) => bodies.extend(belonging(&loaded.bodies, Some(machine)).cloned()),
                 None => {
-                    let others = unpack(row.get_ref(1)?.as_blob().unwrap_or_default(), self.words, &lookup)?;
+                    let others = read::unpack(row.get_ref(1)?.as_blob().unwrap_or_default(), self.words, &lookup)?;
                     bodies.extend(belonging(&others, Some(machine)).cloned());
                 }
             }
@@ -389,8 +389,4 @@ fn touch(touched: &mut BTreeSet<Whose>, id: Id, bodies: &[Kept]) {
     for body in bodies {
         touched.insert(body.machine.or(home).map_or(Whose::Id(id), Whose::Machine));
     }
-}
-
-pub(super) fn unpack(blob: &[u8], words: &Words, lookup: &Lookup<'_>) -> Result<Vec<Kept>, StoreError> {
-    unpack_bodies(blob, words, lookup).map_err(|error| StoreError::Other(error.to_string()))
 }

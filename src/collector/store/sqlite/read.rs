@@ -2,9 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::super::codec::{Words, unpack_summary_into};
+use super::super::codec::{Words, unpack_bodies, unpack_summary_into};
 use super::super::{Ledger, StoreError, Stored};
-use super::apply::unpack;
 use super::database::SqliteStore;
 use super::machines::Lookup;
 use crate::collector::identity::belonging;
@@ -168,4 +167,8 @@ pub(super) fn ids(store: &SqliteStore, each: &mut dyn FnMut(Id)) -> Result<(), S
         Id::from_slice(blob(row.get_ref(0)?)).into_iter().for_each(&mut *each);
     }
     Ok(())
+}
+
+pub(super) fn unpack(blob: &[u8], words: &Words, lookup: &Lookup<'_>) -> Result<Vec<Kept>, StoreError> {
+    unpack_bodies(blob, words, lookup).map_err(|error| StoreError::Other(error.to_string()))
 }

@@ -489,6 +489,10 @@ pub fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
 }
 
+pub fn create(folder: &Path) {
+    std::fs::create_dir_all(folder).unwrap();
+}
+
 pub fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }

@@ -36,7 +36,7 @@ async fn after_continue_the_found_clients_can_be_connected() {
     let shown = Box::new(serde_json::from_value(found(&["cursor"], 0)).unwrap());
     desk.answers("GET /api/v1/setup", 200, found(&[], 0));
     desk.send(Input::NextChosen(Choice::Connect, shown)).await;
-    let expected = [r#"POST /api/v1/connect/cursor {"force":false}"#, "ask next None"];
+    let expected = [r#"POST /api/v1/connect/cursor {}"#, "ask next None"];
     assert_eq!(desk.taken(), expected, "it leads on to what is left");
 }
 

@@ -35,7 +35,7 @@ async fn the_approval_is_for_the_review_in_the_window_and_a_change_is_shown_firs
     desk.answers(call, 409, json!({"changes": [change], "unconfirmed": [], "review": review("f2", "rm")}));
     let shown = Decision::ApproveReviewed(Box::new(Reviewed::new(review("f1", "uvx"), None)));
     desk.send(Input::Decided(shown)).await;
-    let sent = |fingerprint: &str| format!("{call} {}", json!({"fingerprint": fingerprint, "confirmed": []}));
+    let sent = |fingerprint: &str| format!("{call} {}", json!({"fingerprint": fingerprint}));
     assert_eq!(desk.taken(), [sent("f1"), "ask Approve time?".to_owned()], "asked again, not approved");
 
     desk.answers(call, 200, json!({"server": "time"}));
