@@ -26,6 +26,8 @@ const MOST_UNSTORED: usize = 2_000;
 const STORE_AFTER: Duration = Duration::from_millis(500);
 /// Maximum number of reports that are examined between two checks of the time.
 const BATCH: usize = 256;
+/// Reports are gathered this long unless someone waits for them, so that the thread does not wake up once per call.
+const GATHER: Duration = Duration::from_millis(20);
 /// Maximum number of records in one transaction.
 const MOST_PER_TRANSACTION: usize = 8192;
 /// An idle thread waits for a signal, but at most this long.
@@ -73,6 +75,8 @@ struct State {
     /// How many reports were taken, and how many of them readers see.
     reported: u64,
     shown: u64,
+    /// How many reports a reader waits to see.
+    wanted: u64,
     /// Number of reports dropped because the queue was full.
     lost: u64,
     keep: Retention,
@@ -100,6 +104,7 @@ impl State {
             last_id: 0,
             reported: 0,
             shown: 0,
+            wanted: 0,
             lost: 0,
             keep,
             store: None,
@@ -121,6 +126,12 @@ impl State {
 
     fn wants_purge(&self) -> bool {
         self.purged < self.purges
+    }
+
+    /// Whether more reports may arrive before the next ones are examined.
+    fn gathers(&self) -> bool {
+        let is_awaited = self.shown < self.wanted || self.urgent || self.closed || self.wants_purge();
+        self.waiting.len() < BATCH && !is_awaited
     }
 
     /// Whether every report is stored, or cannot be stored at the moment.
@@ -185,9 +196,9 @@ impl ActivityLog {
         state.waiting_bytes += bytes;
         state.reported += 1;
         state.waiting.push_back(report);
-        let first = state.waiting.len() == 1;
+        let wakes = state.waiting.len() == 1 || state.waiting.len() == BATCH;
         drop(state);
-        if first {
+        if wakes {
             self.shared.changed.notify_all();
         }
     }
@@ -227,8 +238,10 @@ impl ActivityLog {
     fn reading(&self) -> Reading {
         let mut state = self.shared.lock();
         let deadline = Instant::now() + PATIENCE;
-        let reported = state.reported;
         // A reader must see every call that ended before its request.
+        let reported = state.reported;
+        state.wanted = reported;
+        self.shared.changed.notify_all();
         while !(state.ended || state.opened && state.shown >= reported) && Instant::now() < deadline {
             state = self.shared.wait(state, deadline.saturating_duration_since(Instant::now()));
         }
@@ -343,6 +356,8 @@ impl Shared {
         }
         let deadline = Instant::now() + STORE_AFTER;
         loop {
+            let limit = GATHER.min(deadline.saturating_duration_since(Instant::now()));
+            drop(self.changed.wait_timeout_while(self.lock(), limit, |state| state.gathers()));
             let reports = self.take();
             if !reports.is_empty() {
                 self.show(reports.iter().map(Report::record).collect());
