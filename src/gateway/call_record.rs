@@ -120,7 +120,11 @@ pub fn report(call: CallRecorder<'_>, ended: Ended<'_>, contents: Contents<'_>, 
         } else {
             ActivityKind::ToolCall
         },
-        source: ActivitySource::Mcp,
+        // Only AI clients have a name and a session.
+        source: match call.caller {
+            Some(_) => ActivitySource::Mcp,
+            None => ActivitySource::Api,
+        },
         server: call.server.to_owned(),
         tool: call.tool.to_owned(),
         status,

@@ -259,7 +259,7 @@ class Manners(unittest.TestCase):
                 with StrangeCore(here.root / "mcpproxy.sock", {"/api/v1/status": answer}):
                     self.assertEqual(json.loads(said(here, "status", "-o", "json", code=1))["state"], "Not responding")
                     for command in ("doctor", "upstream list", "tools list", "profile list", "telemetry show", "stdio",
-                                    "upstream add b -- x", "upstream disable a", "tools disable a:b", "profile create p a",
+                                    "upstream add b -- x", "upstream disable a", "tools disable a:b", "profile create play a",
                                     "telemetry disable"):
                         text = said(here, *command.split(), code=1)
                         self.assertIn("MCPProxy is running but not responding", text, command)

@@ -195,7 +195,7 @@ class Diagnosed(unittest.TestCase):
         known = {code for _, code, _ in self.failures}
         self.assertLessEqual(known, {entry["code"] for entry in codes})
         page = self.world.run(CORE, "doctor", "list-codes", "mcpx_http_401").stdout
-        self.assertIn("# MCPX_HTTP_401", page)
+        self.assertTrue(page.startswith("MCPX_HTTP_401 (error)\n"), page)
         self.assertEqual(self.world.run(CORE, "doctor", "list-codes", "MCPX_NONE").returncode, 2)
         listed = self.world.get("/api/v1/diagnostics/codes").data["codes"]
         self.assertEqual([entry["code"] for entry in listed], [entry["code"] for entry in codes])

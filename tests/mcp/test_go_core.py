@@ -140,7 +140,7 @@ class Commands(unittest.TestCase):
             "upstream remove new --yes": "Removed",
             "upstream approve waiting --yes": "Approved",
             "tools disable changing:sub": "Turned off",
-            "profile use research": "`research` only",
+            "profile use research": "only the servers of `research`",
             "profile create play changing": "Saved",
             "telemetry disable": "disabled",
         }.items():
