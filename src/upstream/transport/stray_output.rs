@@ -2,8 +2,8 @@
 //!
 //! Many servers write log lines to standard output, before and between their messages, so such text alone means nothing. It fails
 //! the only call in flight if no message follows: soon if it is a page or the start of an HTTP response, which no log begins with,
-//! else after a longer silence. A server that once answered a call during which it wrote such text is known to log, and its text
-//! fails no call any more.
+//! else after a longer silence. A server that once answered a call during which it wrote such text is known to log, and only pages
+//! fail its calls from then on.
 
 use std::time::Duration;
 
@@ -52,7 +52,8 @@ impl StrayOutput {
 
     /// Notes text that is not a message; `only_call` is the call in flight if there is only one.
     pub fn note_text(&mut self, text: &[u8], only_call: Option<RequestId>, now: Instant) {
-        if self.logs || self.limit.is_zero() {
+        let is_page = is_page(text);
+        if self.limit.is_zero() || self.logs && !is_page {
             return;
         }
         if self.suspect.is_none()
@@ -67,7 +68,6 @@ impl StrayOutput {
             });
         }
         let Some(suspect) = &mut self.suspect else { return };
-        let is_page = is_page(text);
         if suspect.start.is_empty() || is_page && !suspect.is_page {
             suspect.start = start_of(text);
         }
@@ -147,7 +147,8 @@ mod tests {
         assert!(call == id(1) && reason.contains("still working"), "{reason}");
         assert_eq!(stray.take_failed(Instant::now() + DEFAULT_LIMIT), None);
         stray.note_message(Some(&id(1)));
-        assert_eq!(fails_after(&mut stray, &["<html>"]), None, "its late response shows that it logs");
+        assert_eq!(fails_after(&mut stray, &["working"]), None, "its late response shows that it logs");
+        assert_eq!(fails_after(&mut stray, &["<html>"]), Some(0.5), "a page is no log");
     }
 
     #[test]
