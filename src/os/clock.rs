@@ -12,8 +12,8 @@ pub fn now() -> Timestamp {
     at(SystemTime::now())
 }
 
-/// The start of the year 10000, after 1970.
-const AFTER_HTTP: Duration = Duration::from_secs(253_402_300_800);
+/// The start of the last day of the year 9999, after 1970: a core that runs through that day would reach a time without a form.
+const AFTER_HTTP: Duration = Duration::from_secs(253_402_214_400);
 
 /// Whether HTTP can say what time it is: times before 1970 and after 9999 have no form, and the HTTP library does not run at them.
 pub fn has_http_date() -> bool {

@@ -311,7 +311,7 @@ class Profiles(unittest.TestCase):
             self.assertEqual(Client(world, "/mcp/p/play/all").tools(), ["outside__launch-rocket"])
             self.assertNotEqual(world.run(CORE, "profile", "create", "all", "outside").returncode, 0)
             self.assertNotEqual(world.run(CORE, "profile", "create", "play", "nosuch").returncode, 0)
-            self.assertIn("`work` only", world.run(CORE, "profile", "use", "work").stdout)
+            self.assertIn("only the servers of `work`", world.run(CORE, "profile", "use", "work").stdout)
             wait_for("the default", lambda: Client(world, "/mcp/all").tools() == ["inside__open-door"])
             self.assertEqual(world.get("/api/v1/profiles/active").data, {"active_profile": "work"})
             world.run(CORE, "profile", "use")
