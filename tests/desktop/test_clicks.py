@@ -311,7 +311,7 @@ class GoCore(unittest.TestCase):
                 icon.wait_menu("Cursor", ticked=True)
                 icon.wait_menu("✓ Added MCPProxy to Cursor")
                 bodies = [body for line, body in core.bodies if line == "POST /api/v1/connect/cursor"]
-                self.assertEqual([body["force"] for body in bodies], [False, True])
+                self.assertEqual([body.get("force", False) for body in bodies], [False, True])
                 clients[0]["connected"] = False
                 icon.click("Cursor")
                 icon.wait_menu("Cursor", ticked=False)

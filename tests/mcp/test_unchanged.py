@@ -182,6 +182,8 @@ class Unchanged(unittest.TestCase):
         for config in (json.loads(self.world.config_file.read_text(), parse_float=Number), shown):
             self.assertEqual(config["mine"], {"n": ["1e400", "1E5", "1.50"], "tokens": "2E5"})
             self.assertEqual(next(one for one in config["mcpServers"] if one["name"] == "stdio")["mine"], "1e400")
+        # What REST changes needs approval.
+        self.assertEqual(self.world.run(CORE, "upstream", "approve", "stdio", "--yes").returncode, 0)
         self.world.wait_connected("stdio")
 
     def rest(self, method, path, body=None):

@@ -28,6 +28,8 @@ pub async fn watch_config(app: Arc<App>) {
             return;
         }
     };
+    // An edit between the start and the watch would otherwise wait for the next one.
+    edited.notify_one();
     loop {
         tokio::select! {
             () = app.stop.cancelled() => break,
