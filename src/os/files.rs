@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Creates a directory and its parents, for this user only (0700 on Unix); an existing one is closed to others.
+/// Creates a directory and its parents, for this user only (0700 on Unix); an existing one is closed to others unless it is shared (sticky).
 ///
 /// # Errors
 /// The directory could not be created; `PermissionDenied` if it belongs to another user.
@@ -19,7 +19,9 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
             let text = format!("`{}` belongs to another user", path.display());
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
         }
-        if metadata.permissions().mode() & 0o077 != 0 {
+        // The sticky bit marks a directory that all users share, such as `/tmp`: closing it would break their programs.
+        let mode = metadata.permissions().mode();
+        if mode & 0o077 != 0 && mode & 0o1000 == 0 {
             fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
         }
         Ok(())
@@ -421,6 +423,18 @@ pub fn remove_temporaries(directory: &Path, is_running: impl Fn(u32) -> bool) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_directory_is_closed_to_others_unless_all_users_share_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        for (before, after) in [(0o755, 0o700), (0o1777, 0o1777), (0o700, 0o700)] {
+            fs::set_permissions(directory.path(), fs::Permissions::from_mode(before)).unwrap();
+            create_private_dir(directory.path()).unwrap();
+            assert_eq!(fs::metadata(directory.path()).unwrap().permissions().mode() & 0o7777, after);
+        }
+    }
 
     #[test]
     fn a_file_is_followed_by_complete_lines() {
