@@ -169,7 +169,7 @@ class TrayItem:
                     raise
         raise AssertionError(f"{label!r} is redrawn all the time")
 
-    def wait_menu(self, label, seconds=10, **wanted):
+    def wait_menu(self, label, seconds=30, **wanted):
         """Waits for an item with this label and state (ticked=…, enabled=…); returns it."""
 
         def there():
@@ -398,7 +398,7 @@ class Person(World):
     def running(self, program):
         return sorted((one for one in self.processes() if one.program == program), key=lambda one: one.pid)
 
-    def icon(self, tray=None, seconds=10):
+    def icon(self, tray=None, seconds=30):
         """Returns the tray's icon on the bus, once it is registered."""
 
         def registered():

@@ -34,7 +34,7 @@ SERVER = PROJECT / "target/tools/node/node_modules/.bin/mcp-server-everything"
 TEST_SECONDS = 480 + 60 * float(os.environ.get("SOAK_MINUTES", "0"))
 
 
-def wait_for(what, condition, seconds=10.0):
+def wait_for(what, condition, seconds=30.0):
     """Returns the condition's first true value; fails after a timeout."""
     deadline = time.monotonic() + seconds
     while True:

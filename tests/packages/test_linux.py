@@ -373,7 +373,7 @@ class Installed(unittest.TestCase):
         self.assertEqual(told - known - said, {NAMES["ENV_LAUNCHED_BY"]})
         entry = home / ".config/autostart" / NAMES["AUTOSTART_ENTRY"]
         self.assertFalse(entry.exists())
-        wait_for("the core answers", report, 20)
+        wait_for("the core answers", report, 60)
         pointer("windowfocus", "--sync", window[0])
         look("package-first-run")
         pointer("key", "Return")
@@ -413,14 +413,14 @@ class Installed(unittest.TestCase):
         debian.apt("install", "/later.deb")
         wait_for("other programs run", lambda: len(debian.running()) == 2 and not before & {one.pid for one in debian.running()}, 60)
         self.assertEqual(entry.read_text(), written)
-        self.assertEqual(wait_for("the core answers", report, 20)["launch_source"], "tray")
+        self.assertEqual(wait_for("the core answers", report, 60)["launch_source"], "tray")
         self.assertFalse(pointer("search", "--onlyvisible", "--name", "^Welcome to MCPProxy$"))
 
         # Without a desktop, her service manager keeps the core running.
         ada("mcpproxy-tray", "--quit")
         wait_for("both have ended", lambda: not debian.running())
         systemctl("enable", "--now", "mcpproxy")
-        wait_for("the core answers", report, 20)
+        wait_for("the core answers", report, 60)
         os.kill(debian.running()[0].pid, 9)
         wait_for("it is started again", report, 20)
         wanted = home / ".config/systemd/user/default.target.wants/mcpproxy.service"

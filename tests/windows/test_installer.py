@@ -81,7 +81,7 @@ def by_its_pages():
     host("xdotool", "search", "--name", "^MCPProxy Setup ?$", "windowfocus", "--sync")
     picture("setup-folder")
     key("alt+i")
-    wait_for("the programs are there", lambda: (FOLDER / "uninstall.exe").exists(), 30)
+    wait_for("the programs are there", lambda: (FOLDER / "uninstall.exe").exists(), 90)
     wait_for("they are registered", lambda: value(APPS, "EstimatedSize"), 30)
     # The last page has another button label than the other pages, and its check box is drawn.
     wait_for("the last page is shown", lambda: hand("child", "#32770", "Launch MCPProxy now").returncode == 0, 30)
