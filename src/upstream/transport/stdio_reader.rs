@@ -730,7 +730,7 @@ mod tests {
         // From now on it is known to log.
         let (answer, _events) = server.call(2, true);
         let slow = async {
-            output.write_all(b"<html>\n").await.unwrap();
+            output.write_all(b"Working\n").await.unwrap();
             tokio::time::sleep(2 * DEFAULT_LIMIT).await;
             output
                 .write_all(&with_id(br#"{"jsonrpc":"2.0","id":ID,"result":{"t":2}}"#, FIRST_FAST_ID + 2))
