@@ -117,7 +117,7 @@ class Scripts(unittest.TestCase):
         self.assertEqual(run.calls.count("sleep 1"), 10)
         self.assertEqual(run.calls[-3:], [f"pkill -KILL -u 501 -f {TRAY}", AS_ADA + f"test -e {AGENT}", OPENED])
         self.assertTrue(all("-u 501" in call for call in run.calls if call.startswith(("pkill", "pgrep"))))
-        self.assertIn("is killed", run.said)
+        self.assertIn("killing it", run.said)
 
     def test_legacy_agent(self):
         """macOS: the login agent of the Go MCPProxy is unloaded and removed, as the user and not as root"""
