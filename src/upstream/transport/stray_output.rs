@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(stray.take_failed(Instant::now() + DEFAULT_LIMIT), None);
         stray.note_message(Some(&id(1)));
         assert_eq!(fails_after(&mut stray, &["working"]), None, "its late response shows that it logs");
-        assert_eq!(fails_after(&mut stray, &["<html>"]), Some(0.5), "a page is no log");
+        assert_eq!(fails_after(&mut stray, &["<html>"]), Some(0.5), "a page is not a log");
     }
 
     #[test]
