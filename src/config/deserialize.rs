@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
+/// Longer durations are cut to a year: one that is added to the current time must not overflow.
+pub(crate) const LONGEST_DURATION: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Reads `null` as the default value.
 pub(crate) fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,
@@ -23,7 +26,8 @@ pub(crate) fn optional_duration<'de, D: Deserializer<'de>>(deserializer: D) -> R
     let Some(text) = value.filter(|text| !text.is_empty()) else { return Ok(None) };
     let wrong = || serde::de::Error::custom(format!("invalid duration `{text}`; expected e.g. `90s` or `2m`"));
     let signed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    Duration::try_from(signed).map(Some).map_err(|_| wrong())
+    let duration = Duration::try_from(signed).map_err(|_| wrong())?;
+    Ok(Some(duration.min(LONGEST_DURATION)))
 }
 
 /// The default of a setting that is on.

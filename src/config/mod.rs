@@ -447,6 +447,12 @@ mod tests {
     }
 
     #[test]
+    fn an_endless_duration_can_be_added_to_the_time() {
+        let config = parse(r#"{"call_tool_timeout": "2000000000000h"}"#).unwrap();
+        assert_eq!(config.call_tool_timeout, deserialize::LONGEST_DURATION);
+    }
+
+    #[test]
     fn auto_approve_tool_changes_wins_over_skip_quarantine_and_quarantine_enabled_over_both() {
         let trusts = |text: &str| parse(text).unwrap().servers[0].trusts_changes();
         let server = |more: &str| format!(r#""mcpServers":[{{"name":"a","command":"x"{more}}}]"#);

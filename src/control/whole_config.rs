@@ -75,12 +75,14 @@ fn restore(value: &mut Value, before: Option<&Value>, place: &str) -> Result<(),
             }
         }
         Value::Array(values) => {
+            // Without names, only the place tells which secret is meant, and a removed element moves the places.
+            let length = values.len();
             for (index, value) in values.iter_mut().enumerate() {
                 let name = value.get("name").cloned();
                 let by_name = |before: &&Value| name.is_some() && before.get("name") == name.as_ref();
                 let before = before.and_then(Value::as_array).and_then(|before| match &name {
                     Some(_) => before.iter().find(by_name),
-                    None => before.get(index),
+                    None => before.get(index).filter(|_| before.len() == length),
                 });
                 restore(value, before, &format!("{place}[{index}]"))?;
             }
@@ -127,5 +129,14 @@ mod tests {
             json!({"mcpServers": [{"name": "new", "command": "x", "env": {"TOKEN": format!("{MASK} (6 chars)")}}]});
         let error = replaced(masked).unwrap_err().to_string();
         assert!(error.contains("`mcpServers[0].env.TOKEN` is masked"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_is_not_restored_in_the_place_of_another() {
+        let before = json!(["one", "two"]);
+        let restored = |mut after: Value| restore(&mut after, Some(&before), "keys").map(|()| after);
+        assert_eq!(restored(json!([MASK, MASK])).unwrap(), before);
+        let error = restored(json!([MASK])).unwrap_err().to_string();
+        assert!(error.contains("`keys[0]` is masked"), "{error}");
     }
 }
