@@ -134,6 +134,11 @@ impl State {
         self.waiting.len() < BATCH && !is_awaited
     }
 
+    /// Whether the writer may pause before it tries again to store records.
+    fn may_pause(&self) -> bool {
+        self.waiting.is_empty() && !self.closed && !self.wants_purge()
+    }
+
     /// Whether every report is stored, or cannot be stored at the moment.
     fn is_done(&self) -> bool {
         self.waiting.is_empty() && (self.unstored.is_empty() || self.store.is_none() || self.failure.is_some())
@@ -240,8 +245,10 @@ impl ActivityLog {
         let deadline = Instant::now() + PATIENCE;
         // A reader must see every call that ended before its request.
         let reported = state.reported;
-        state.wanted = reported;
-        self.shared.changed.notify_all();
+        if state.shown < reported {
+            state.wanted = reported;
+            self.shared.changed.notify_all();
+        }
         while !(state.ended || state.opened && state.shown >= reported) && Instant::now() < deadline {
             state = self.shared.wait(state, deadline.saturating_duration_since(Instant::now()));
         }
@@ -462,7 +469,7 @@ impl Shared {
         let Some(store) = store else {
             // Nothing to store to: wait for the next report.
             let state = self.lock();
-            if state.waiting.is_empty() && !state.closed && !state.wants_purge() {
+            if state.may_pause() {
                 self.changed.notify_all();
                 drop(self.wait(state, RETRY_AFTER));
             }
@@ -487,7 +494,8 @@ impl Shared {
                 }
                 state.failure = Some(error);
                 self.changed.notify_all();
-                if !state.closed && !state.wants_purge() {
+                // Readers wait for the reports that arrived meanwhile.
+                if state.may_pause() {
                     drop(self.wait(state, RETRY_AFTER));
                 }
             }

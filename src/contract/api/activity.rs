@@ -14,7 +14,7 @@ use crate::contract::words::{
 pub struct ActivityList {
     #[serde(default, deserialize_with = "null_as_default")]
     pub activities: Vec<ActivityRecord>,
-    /// Number of records that match the query, on this page and all others.
+    /// Number of records that match the query, on this page and all others; 0 with `exclude_total`.
     #[serde(default)]
     pub total: usize,
     #[serde(default)]

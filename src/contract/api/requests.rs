@@ -48,6 +48,7 @@ pub struct ProfileServers {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProfileChoice {
     /// Empty for no limit.
+    #[serde(alias = "active_profile")]
     pub profile: String,
 }
 

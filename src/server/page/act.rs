@@ -306,7 +306,7 @@ pub(super) async fn approve_server(
     };
     let approved = pages.api.post(&format!("/api/v1/servers/{segment}/approve"), Some(json!(request))).await;
     match approved {
-        Err(error) if error.status == 409 => conflict(&pages, &visitor, &name, 0, error).await,
+        Err(error) if error.status == 409 => conflict(&pages, &visitor, &name, offset_of(&fields), error).await,
         other => {
             let sentence = format!("Approved `{name}`. Its tools appear here when it has started.");
             pages.finish(&visitor, other, sentence, &format!("/ui/review/{segment}"))
@@ -317,6 +317,11 @@ pub(super) async fn approve_server(
 /// Returns the fingerprint of each tool in a form.
 fn shown_tools(fields: &Fields) -> BTreeMap<String, String> {
     fields.starting("tool.").map(|(name, fingerprint)| (name.to_owned(), fingerprint.to_owned())).collect()
+}
+
+/// Returns the place of the page of a review that a form was on.
+fn offset_of(fields: &Fields) -> usize {
+    fields.text("offset").parse().unwrap_or_default()
 }
 
 /// Shows the review again, with the changes since it was shown.
@@ -344,7 +349,7 @@ pub(super) async fn approve_tools(
 ) -> Response {
     let segment = encoded(&name);
     // The entries after the approved ones move up to this place.
-    let offset: usize = fields.text("offset").parse().unwrap_or_default();
+    let offset = offset_of(&fields);
     let back = match offset {
         0 => format!("/ui/review/{segment}"),
         _ => format!("/ui/review/{segment}?offset={offset}"),

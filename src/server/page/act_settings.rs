@@ -30,7 +30,10 @@ pub(super) async fn save_settings(
     Extension(visitor): Who,
     Extension(Submitted(fields)): Sent,
 ) -> Response {
-    let answer: ConfigAnswer = pages.api.get("/api/v1/config").await.unwrap_or_default();
+    let answer: ConfigAnswer = match pages.api.get("/api/v1/config").await {
+        Ok(answer) => answer,
+        Err(error) => return settings_page(&pages, &visitor, Some((error.message.as_str(), &fields))).await,
+    };
     let changes = match settings::changes(&settings::settings(&schema(), &answer.config), &fields) {
         Ok(changes) if changes.is_empty() => {
             return pages.then(&visitor, Ok("Nothing has changed.".to_owned()), "/ui/settings");

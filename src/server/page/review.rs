@@ -120,9 +120,12 @@ struct Pending<'a> {
 
 impl<'a> Pending<'a> {
     fn of(review: &'a Review, offset: usize) -> Pending<'a> {
-        let is_listed = |approval: &ApprovalStatus| review.needs_approval || *approval != ApprovalStatus::Approved;
-        let tools: Vec<&ReviewTool> = review.tools.iter().filter(|tool| is_listed(&tool.approval)).collect();
-        let offers: Vec<&ReviewOffer> = review.offers.iter().filter(|offer| is_listed(&offer.approval)).collect();
+        let is_pending = |approval: &ApprovalStatus| *approval != ApprovalStatus::Approved;
+        let is_listed = |tool: &&ReviewTool| review.needs_approval || is_pending(&tool.approval);
+        // Offers cannot be approved before the server runs. A page of them would approve all tools of an inspected server.
+        let is_offered = |offer: &&ReviewOffer| !review.needs_approval && is_pending(&offer.approval);
+        let tools: Vec<&ReviewTool> = review.tools.iter().filter(is_listed).collect();
+        let offers: Vec<&ReviewOffer> = review.offers.iter().filter(is_offered).collect();
         let sizes = tools.iter().map(|tool| size_of_tool(tool));
         let sizes = sizes.chain(offers.iter().map(|offer| size_of_definition(&offer.definition)));
         let part = Part::by_size(sizes, LONGEST, offset);
@@ -259,6 +262,7 @@ fn approve_server(frame: &Frame, review: &Review, pending: &Pending<'_>) -> Mark
             form method="post" action={"/ui/review/" (encoded(&review.name)) "/approve"} {
                 (token(frame))
                 input type="hidden" name="fingerprint" value=(review.fingerprint);
+                input type="hidden" name="offset" value=(pending.part.start);
                 @if review.inspected { @for tool in &pending.tools { input type="hidden" name={"tool." (tool.name)} value=(tool.fingerprint); } }
                 @if dangers.is_empty() && others.is_empty() {
                     p { "Approve only what you know. A server on this computer can do what you can do, unless it is isolated." }
@@ -470,7 +474,7 @@ mod tests {
             needs_approval: inspected,
             inspected,
             tools: (0..count).map(tool).collect(),
-            offers: if inspected { Vec::new() } else { vec![offer] },
+            offers: vec![offer],
             ..review()
         }
     }

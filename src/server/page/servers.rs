@@ -228,7 +228,10 @@ fn fix_step(frame: &Frame, base: &str, found: &Diagnostic, step: &FixStep) -> Ma
 /// Returns what the summary says besides the state.
 fn summary(server: &Server) -> Option<&str> {
     let summary = server.health.as_ref()?.summary.as_str();
-    (!summary.starts_with(state_of(server).1)).then_some(summary)
+    match summary.strip_prefix(state_of(server).1) {
+        None => Some(summary),
+        Some(rest) => rest.strip_prefix(": "),
+    }
 }
 
 fn tools(frame: &Frame, base: &str, details: &Details) -> Markup {
@@ -337,6 +340,7 @@ fn values(frame: &Frame, base: &str, details: &Details) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::api::Health;
 
     #[test]
     fn a_broken_server_shows_why_and_a_way_on() {
@@ -358,6 +362,27 @@ mod tests {
         assert!(shown.contains("not found in PATH") && shown.contains("Restart"), "{shown}");
         let listed = list(&Frame::default(), &[server], &Chosen::default()).into_string();
         assert!(listed.contains("a &lt;b&gt;") && listed.contains("/ui/servers/a%20%3Cb%3E/disable"), "{listed}");
+    }
+
+    #[test]
+    fn a_summary_does_not_repeat_the_state() {
+        for (status, told, expected) in [
+            ("connected", "Connected (5 tools)", None),
+            ("connecting", "Starting", None),
+            ("connecting", "Starting: exited with 1", Some("exited with 1")),
+            ("error", "no reply within 60 s", Some("no reply within 60 s")),
+        ] {
+            let health = Health {
+                summary: told.into(),
+                ..Health::default()
+            };
+            let server = Server {
+                status: status.into(),
+                health: Some(health),
+                ..Server::default()
+            };
+            assert_eq!(summary(&server), expected, "{told}");
+        }
     }
 
     #[test]

@@ -266,7 +266,12 @@ pub(super) async fn show_settings(State(pages): Core, Extension(visitor): Who) -
 
 /// Renders the settings; if they could not be saved, with the reason and the user's input.
 pub(super) async fn settings_page(pages: &Pages, visitor: &Visitor, failed: Option<(&str, &Fields)>) -> Response {
-    let answer: ConfigAnswer = pages.api.get("/api/v1/config").await.unwrap_or_default();
+    let answer: ConfigAnswer = match (pages.api.get("/api/v1/config").await, failed) {
+        (Ok(answer), _) => answer,
+        (Err(_), Some(_)) => ConfigAnswer::default(),
+        // Saving a form without the current values would reset all settings.
+        (Err(error), None) => return pages.failed(visitor, &error).await,
+    };
     let mut found = settings::settings(&schema(), &answer.config);
     if let Some((_, fields)) = failed {
         for setting in found.iter_mut().filter(|setting| fields.has(&setting.name)) {

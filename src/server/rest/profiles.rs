@@ -6,12 +6,11 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use serde_json::Value;
 
 use crate::config::store::StoreError;
 use crate::config::{profiles, serving};
 use crate::contract::api::{
-    ActiveProfile, Profile, ProfileList, ProfileServers, Routing, RoutingEndpoints, RoutingMode,
+    ActiveProfile, Profile, ProfileChoice, ProfileList, ProfileServers, Routing, RoutingEndpoints, RoutingMode,
 };
 use crate::contract::failure::FailureKind;
 use crate::contract::names;
@@ -77,16 +76,17 @@ pub(super) async fn active(State(app): State<Arc<App>>) -> Response {
 }
 
 /// Sets the profile of sessions that did not choose one. An empty name removes the limit.
-pub(super) async fn set_active(State(app): State<Arc<App>>, body: Result<Json<Value>, JsonRejection>) -> Response {
-    let body = body.map(|Json(body)| body).unwrap_or_default();
-    let name = body.get("profile").or_else(|| body.get("active_profile")).and_then(Value::as_str).map(str::trim);
-    let Some(name) = name else {
+pub(super) async fn set_active(
+    State(app): State<Arc<App>>,
+    body: Result<Json<ProfileChoice>, JsonRejection>,
+) -> Response {
+    let Ok(Json(ProfileChoice { profile })) = body else {
         return failed(FailureKind::Invalid, "expected `{\"profile\": \"NAME\"}`");
     };
-    if !name.is_empty() && !app.proxy.has_profile(name) {
-        return unknown_profile(name);
+    let name = profile.trim().to_owned();
+    if !name.is_empty() && !app.proxy.has_profile(&name) {
+        return unknown_profile(&name);
     }
-    let name = name.to_owned();
     match app.config.edit(move |document| document.merge_active_profile(&name)).await {
         Ok(()) => active(State(app)).await,
         Err(error) => refused(&error),
