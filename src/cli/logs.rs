@@ -23,18 +23,19 @@ pub async fn own(context: &Context, link: &CoreLink, options: &LogsArguments) ->
         let tray = context.root.logs().join("tray.log");
         return show(context, &options.tail, || tray.clone()).await;
     }
-    let logs = directory(context, link).await;
+    let logs = directory(context, is_go_core(link).await);
     // The core starts a new file every day.
     show(context, &options.tail, || newest_log(&logs).unwrap_or_else(|| logs.join("main.log"))).await
 }
 
 /// A server's log.
 pub async fn of_server(context: &Context, link: &CoreLink, options: &ServerLogsArguments) -> Result<(), CliError> {
-    let file_name = match is_go_core(link).await {
+    let is_go_core = is_go_core(link).await;
+    let file_name = match is_go_core {
         true => server_log::go_core_file_name(&options.name),
         false => server_log::file_name(&options.name),
     };
-    let path = directory(context, link).await.join(file_name);
+    let path = directory(context, is_go_core).join(file_name);
     let known = path.exists()
         || context.store.load().is_ok_and(|config| config.servers.iter().any(|server| server.name == options.name));
     if !known {
@@ -44,8 +45,8 @@ pub async fn of_server(context: &Context, link: &CoreLink, options: &ServerLogsA
 }
 
 /// Where the running core writes its logs; the Go core has another place.
-async fn directory(context: &Context, link: &CoreLink) -> PathBuf {
-    match is_go_core(link).await {
+fn directory(context: &Context, is_go_core: bool) -> PathBuf {
+    match is_go_core {
         true => go_core_logs::of_config(context.store.path()),
         false => context.root.logs(),
     }

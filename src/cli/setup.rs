@@ -50,9 +50,9 @@ pub(super) async fn setup(context: &Context, link: &CoreLink, options: &SetupArg
     }
     let started = start_core::start(context).await?;
     say("Started MCPProxy in the background. Stop it: mcpproxy stop");
-    let done = guide(context, &started, options).await;
+    // Before the first question: the core has recorded that its notice about usage reports was shown.
     start_core::say_output(context);
-    done
+    guide(context, &started, options).await
 }
 
 async fn guide(context: &Context, link: &CoreLink, options: &SetupArguments) -> Result<ExitCode, CliError> {

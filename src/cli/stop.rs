@@ -40,21 +40,32 @@ pub(super) async fn stop(context: &Context, link: &CoreLink) -> Result<(), CliEr
     }
     match client.post::<serde_json::Value>("/api/v1/shutdown", None).await {
         Err(CallError::Status { code: 404, .. }) => {
-            let error = CliError::new("OPERATION_FAILED", "could not stop MCPProxy: it takes no such request");
-            return Err(error.guided(format!("end its process: {}", info.pid)));
+            let error =
+                CliError::new("OPERATION_FAILED", "could not stop MCPProxy: the core does not accept the request");
+            return Err(error.guided(by_hand(info.pid)));
         }
         done => done?,
     };
+    // The core first stops listening. Until it releases its lock, its servers may still run and another core cannot start.
+    let has_released = || !matches!(Lock::attempt(&context.root.core_lock()), Ok(Attempt::Taken { .. }));
     let began = Instant::now();
     loop {
         let now = CoreLink::find(context).await;
-        if now.running().is_none() && now.problem().is_none() {
+        if now.running().is_none() && now.problem().is_none() && has_released() {
             return report(context, &Stopped { stopped: true }, |_| "Stopped MCPProxy.".to_owned());
         }
         if began.elapsed() > END {
             let text = format!("MCPProxy has not ended within {} s", END.as_secs());
-            return Err(CliError::new("TIMEOUT", text).guided(format!("end its process: {}", info.pid)));
+            return Err(CliError::new("TIMEOUT", text).guided(by_hand(info.pid)));
         }
         tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// How to stop a core that does not stop on request. An older core does not report its process.
+fn by_hand(pid: u32) -> String {
+    match pid {
+        0 => "stop it where you started it".to_owned(),
+        pid => format!("end its process: {pid}"),
     }
 }

@@ -23,7 +23,8 @@ pub(super) fn read(line: &str) -> Result<Option<TypedServer>, String> {
     Ok(match command.as_slice() {
         [] if env.is_empty() => None,
         [] => return Err("expected a command after the variables".to_owned()),
-        [url] if url.contains("://") => Some(TypedServer::Remote(url.clone())),
+        [url] if url.contains("://") && env.is_empty() => Some(TypedServer::Remote(url.clone())),
+        [url] if url.contains("://") => return Err("expected no variables before a URL".to_owned()),
         [name] if env.is_empty() && !is_path(name) => Some(TypedServer::Registered(name.clone())),
         _ => Some(TypedServer::Local { env, command }),
     })
@@ -96,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_line_that_cannot_be_meant_is_an_error() {
-        for line in ["x 'a", "A=b"] {
+        for line in ["x 'a", "A=b", "A=b https://h/mcp"] {
             assert!(read(line).is_err(), "{line}");
         }
     }

@@ -1,4 +1,4 @@
-//! The width of the terminal that standard output is.
+//! The width of the terminal to which standard output goes.
 
 /// The number of columns; `None` if standard output is not a terminal, or its width is not known.
 #[cfg(unix)]
@@ -7,7 +7,7 @@ pub fn of_standard_output() -> Option<u16> {
     (size.ws_col > 0).then_some(size.ws_col)
 }
 
-/// `None`: lines that are too long are wrapped by the console.
+/// `None`: the console wraps lines that are too long.
 #[cfg(not(unix))]
 pub fn of_standard_output() -> Option<u16> {
     None

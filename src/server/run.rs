@@ -103,11 +103,12 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     tokio::spawn(async move { isolator.remove_orphans().await });
     carry_over_activation(&core.app);
     core.app.config.start_servers().await;
+    // Before a client can connect: `mcpproxy setup` shows it as soon as the core answers.
+    show_notice(&core.app).await;
     let serving = core.listen(tcp, certificate, local.map(|(_, listener)| listener));
     core.ready.send_replace(true);
     core.app.activity.change(system_change(ActivityKind::SystemStart));
     (options.on_ready)(&address.to_string(), core.app.is_encrypted);
-    show_notice(&core.app).await;
     tokio::spawn(watch_config(core.app.clone()));
     let clock = || crate::os::clock::now().as_second();
     tokio::spawn(send_heartbeats(core.app.clone(), clock));

@@ -3,6 +3,7 @@
 Run by `scripts/test mcp`.
 """
 
+import fcntl
 import http.client
 import json
 import os
@@ -179,9 +180,9 @@ class FirstHour(unittest.TestCase):
         script = self.world.directory / "reader.py"
         script.write_text(READER)
         self.world.variables["XDG_CONFIG_HOME"] = str(self.world.directory / ".config")
-        self.world.write_config({"mcpServers": []})
+        self.world.write_config({"mcpServers": [], "telemetry": {"endpoint": "http://127.0.0.1:9/v1"}})
         setup = Terminal(self.world, CORE, "setup")
-        setup.answer("Make these changes? [y/N]", "y")
+        self.assertIn("mcpproxy telemetry disable", setup.answer("Make these changes? [y/N]", "y"))
         setup.answer("Server: ", "'not closed")
         refused = setup.answer("Server: ", f"LEVEL=debug {sys.executable} '{script}'")
         self.assertIn("has no end", refused)
@@ -197,6 +198,8 @@ class FirstHour(unittest.TestCase):
         self.assertIn("called `reader-py:list_things`", shown)
         self.assertIn("It works. 1 of 1 servers are connected", shown)
         self.assertEqual(self.world.run(CORE, "stop").stdout.strip(), "Stopped MCPProxy.")
+        with open(self.world.root / "core.lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises while a core holds it
         self.assertFalse(self.world.is_ready())
         self.assertEqual(self.world.run(CORE, "stop").stdout.strip(), "MCPProxy is not running.")
 

@@ -162,7 +162,7 @@ class OddServers(unittest.TestCase):
         began = time.monotonic()
         text = client.call(tool)
         took = time.monotonic() - began
-        self.assertLess(took, 2, f"{tool} hung: {text}")
+        self.assertLess(took, 10, f"{tool} hung: {text}")
         self.took = [*getattr(self, "took", []), took]
         return text
 
@@ -203,7 +203,7 @@ class OddServers(unittest.TestCase):
         result = {"content": [{"type": "text", "text": "answered"}]}
 """).replace("import json", "import json, time", 1)
         with World(config={"mcpServers": []}) as world:
-            entries = [stdio(name, world.directory, "print('Welcome', flush=True)\n" + server, stray_output_timeout="1s") for name in ("one", "two")]
+            entries = [stdio(name, world.directory, "print('Welcome', flush=True)\n" + server, stray_output_timeout=limit) for name, limit in (("one", "1s"), ("two", "4s"))]
             world.write_config({"mcpServers": entries})
             world.start_core()
             world.wait_connected("one")
@@ -213,7 +213,7 @@ class OddServers(unittest.TestCase):
                     self.assertIn("Server 1.0 is listening", self.timed(Client(world.port), "one:banner"))
             client = Client(world.port)
             self.assertEqual(client.call("two:logs", seconds=0.2), "answered")
-            self.assertEqual(client.call("two:logs", seconds=2), "answered", "it is known to log")
+            self.assertEqual(client.call("two:logs", seconds=6), "answered", "it is known to log")
 
     def test_http(self):
         """a response over HTTP ends its call regardless of its ID or status; a lost session is reopened; a 401 requires a sign-in"""

@@ -187,19 +187,25 @@ fn is_entry(value: &Value) -> bool {
     ENTRY_KEYS.iter().any(|key| value.get(key).is_some())
 }
 
-/// A name for an entry that was pasted without one: its package, program or host.
+/// Options that may precede a package. An argument after another option may be a secret, which must not become a name.
+const BEFORE_PACKAGE: [&str; 5] = ["-y", "--yes", "-q", "--quiet", "-m"];
+
+/// A name for an entry that has none: its package, program or host.
 pub fn single_name(fields: &Map<String, Value>) -> String {
     if let Some(name) = fields.get("name").and_then(Value::as_str) {
         return name.to_owned();
     }
     let url = ["url", "serverUrl", "httpUrl", "uri"].iter().find_map(|key| fields.get(*key)?.as_str());
-    if let Some(host) =
-        url.and_then(|url| url.split_once("://")).and_then(|(_, rest)| rest.split(['/', ':', '?']).next())
+    if let Some(authority) =
+        url.and_then(|url| url.split_once("://")).and_then(|(_, rest)| rest.split(['/', '?', '#']).next())
     {
+        let host = authority.rsplit('@').next().unwrap_or(authority);
+        let host = host.split(':').next().unwrap_or(host);
         return host.trim_start_matches("mcp.").split('.').next().unwrap_or(host).to_owned();
     }
-    let arguments = fields.get("args").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    let package = arguments.filter(|argument| !argument.starts_with('-')).find(|argument| !argument.is_empty());
+    let mut arguments = fields.get("args").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let package = arguments.find(|argument| !argument.is_empty() && !BEFORE_PACKAGE.contains(argument));
+    let package = package.filter(|argument| !argument.starts_with('-'));
     let command = fields.get("command").and_then(Value::as_str);
     let chosen = package.or(command).unwrap_or("server");
     let last = chosen.rsplit(['/', '\\']).next().unwrap_or(chosen);
