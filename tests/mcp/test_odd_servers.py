@@ -162,7 +162,7 @@ class OddServers(unittest.TestCase):
         began = time.monotonic()
         text = client.call(tool)
         took = time.monotonic() - began
-        self.assertLess(took, 10, f"{tool} hung: {text}")
+        self.assertLess(took, 5, f"{tool} hung: {text}")
         self.took = [*getattr(self, "took", []), took]
         return text
 
