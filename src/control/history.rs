@@ -1,4 +1,4 @@
-//! The history of a server's entry: who added it and when, and who changed last what it runs. Every edit goes through here, so
+//! The history of a server's entry: who added it and when, and who last changed what it runs. Every edit goes through here, so
 //! the review can say whose entry it is.
 
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use crate::control::review::{decide_the_same, is_person};
 /// The keys of an entry that hold its history. Only this program writes them.
 const KEYS: [&str; 3] = ["added_by", "created", "changed_by"];
 
-/// Records an edit by `by` in the history of each server that it adds or changes, and takes back what the edit itself wrote there.
+/// Records an edit by `by` in the history of each server that it adds or changes, and undoes what the edit itself wrote there.
 /// Keys that do not decide what runs, such as `enabled`, are recorded in the activity log only.
 ///
 /// # Errors

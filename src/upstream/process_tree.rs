@@ -2,13 +2,15 @@
 //! job does it.
 //!
 //! These processes are found by a variable that they inherit, so one that deletes it stays. Programs that a server without isolation
-//! opened for the user stay, too: a browser with the user's profile, and programs of the desktop.
+//! opened for the user stay, too: a browser with the user's profile, programs of the desktop, and services that the user's other
+//! programs share.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::contract::names;
 use crate::os::process::{Marked, ask_to_end, kill, kill_tree, marked};
 use crate::os::sync::lock;
 
@@ -17,7 +19,8 @@ pub const OPEN: &str = "-open";
 
 /// How long a process may take to exit after SIGTERM.
 const GRACE: Duration = Duration::from_secs(1);
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+/// Each look reads the variables of all processes of the user.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// Servers that have ended. Those that end at the same time share one look at all processes.
 static ENDED: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -95,14 +98,15 @@ fn is_open(process: &Marked) -> bool {
 
 fn is_for_the_user(process: &Marked) -> bool {
     let from_desktop = || process.variables.split(|byte| *byte == 0).any(|one| one.starts_with(DESKTOP_ENTRY));
-    is_open(process) && (process.is_apart || from_desktop() || is_browser(&process.command))
+    let is_known = || is_browser(&process.command) || is_shared(&process.command);
+    is_open(process) && (process.is_apart || from_desktop() || is_known())
 }
 
 /// The desktop sets this variable for programs that it starts from an entry, such as the one that opens a PDF file.
 const DESKTOP_ENTRY: &[u8] = b"GIO_LAUNCHED_DESKTOP_FILE=";
 
-/// The starts of the names of browsers' programs.
-const BROWSERS: [&str; 17] = [
+/// The names of browsers' programs.
+const BROWSERS: [&str; 18] = [
     "firefox",
     "librewolf",
     "waterfox",
@@ -120,6 +124,7 @@ const BROWSERS: [&str; 17] = [
     "epiphany",
     "falkon",
     "konqueror",
+    "x-www-browser",
 ];
 /// The starts of options of a browser that a program controls, and that has a profile of its own.
 const CONTROLLED: [&str; 9] = [
@@ -134,13 +139,27 @@ const CONTROLLED: [&str; 9] = [
     "-profile",
 ];
 
+/// Services that all programs of the user share, no matter which one started them: the user's own terminals may run in this `tmux`.
+/// A model with a shell may have restarted this program, too.
+const SHARED: [&str; 4] = ["tmux", "gpg-agent", "ssh-agent", names::CORE_PROGRAM];
+
 /// Whether a command is a browser with the user's own profile.
 fn is_browser(command: &[u8]) -> bool {
     let mut words = command.split(|byte| *byte == 0).map(String::from_utf8_lossy);
     let program = words.next().unwrap_or_default();
+    is_one_of(&BROWSERS, &program) && !words.any(|word| CONTROLLED.iter().any(|option| word.starts_with(option)))
+}
+
+fn is_shared(command: &[u8]) -> bool {
+    let program = command.split(|byte| *byte == 0).map(String::from_utf8_lossy).next().unwrap_or_default();
+    is_one_of(&SHARED, &program)
+}
+
+/// Whether a program has one of these names, also with an addition: `firefox-esr`. `chromedriver` is not `chrome`.
+fn is_one_of(known: &[&str], program: &str) -> bool {
     let name = program.rsplit('/').next().unwrap_or_default();
-    BROWSERS.iter().any(|browser| name.starts_with(browser))
-        && !words.any(|word| CONTROLLED.iter().any(|option| word.starts_with(option)))
+    let mut additions = known.iter().filter_map(|known| name.strip_prefix(known));
+    additions.any(|addition| !addition.starts_with(|c: char| c.is_ascii_alphabetic()))
 }
 
 #[cfg(test)]
@@ -170,7 +189,10 @@ mod tests {
             ("chromium-browser --new-window https://h/", true),
             ("/usr/lib/firefox/firefox -headless -profile /tmp/x", false),
             ("/root/.cache/ms-playwright/chrome --remote-debugging-pipe --user-data-dir=/tmp/x", false),
+            ("x-www-browser https://h/", true),
             ("/usr/bin/python3 firefox.py", false),
+            ("/usr/bin/chromedriver --port=9515", false),
+            ("/opt/operator", false),
             ("sleep 1000", false),
             ("", false),
         ] {
@@ -194,6 +216,19 @@ mod tests {
         let mut apart = process(8, 1, 8, "gedit");
         apart.is_apart = true;
         assert_eq!(ended(&[from_entry, apart, process(9, 1, 9, "evince a.pdf")]), [(9, true)]);
+    }
+
+    #[test]
+    fn services_that_other_programs_share_stay_with_all_they_started() {
+        let found = [
+            process(7, 1, 7, "tmux new-session -d"),
+            process(8, 7, 8, "-bash"),
+            process(9, 1, 9, "/usr/bin/gpg-agent --daemon"),
+            process(10, 1, 10, "/opt/mcpproxy-tray"),
+            process(11, 10, 10, "/opt/mcpproxy serve"),
+            process(12, 1, 12, "tmuxinator"),
+        ];
+        assert_eq!(ended(&found), [(12, true)]);
     }
 
     #[test]

@@ -587,7 +587,7 @@ mod tests {
         vec![
             r#"{"jsonrpc":"2.0","id":ID}"#.to_owned(),
             r#"{"jsonrpc":"2.0","id":ID,"result":null}"#.to_owned(),
-            r#"{"jsonrpc":"2.0","ID":ID,"Result":{"t":1}}"#.to_owned(),
+            r#"{"jsonrpc":"2.0","Id":ID,"Result":{"t":1}}"#.to_owned(),
             format!(r#"{{"jsonrpc":"2.0","id":ID,"result":{{"t":{deep}}}}}"#),
             r#"{"jsonrpc":"2.0","id":ID,"result":{"t":}}"#.to_owned(),
             r#"{"jsonrpc":"2.0","id":ID,"result":{"t":"cut"#.to_owned(),
@@ -713,32 +713,24 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn text_that_a_message_follows_fails_no_call() {
         let mut server = server();
-        let (answer, _events) = server.call(1, true);
         let mut output = server.detach();
-        let slow = async {
-            for line in ["Listening", "10 %", "{\"level\":\"info\"}"] {
-                output.write_all(format!("{line}\n").as_bytes()).await.unwrap();
-                tokio::time::sleep(DEFAULT_LIMIT - Duration::from_secs(1)).await;
-            }
-            output
-                .write_all(&with_id(br#"{"jsonrpc":"2.0","id":ID,"result":{"t":1}}"#, FIRST_FAST_ID + 1))
-                .await
-                .unwrap();
-        };
-        let (answered, ()) = tokio::join!(server.until(answer.unwrap()), slow);
-        assert_eq!(answered["t"], 1);
-        // From now on it is known to log.
-        let (answer, _events) = server.call(2, true);
-        let slow = async {
-            output.write_all(b"Working\n").await.unwrap();
-            tokio::time::sleep(2 * DEFAULT_LIMIT).await;
-            output
-                .write_all(&with_id(br#"{"jsonrpc":"2.0","id":ID,"result":{"t":2}}"#, FIRST_FAST_ID + 2))
-                .await
-                .unwrap();
-        };
-        let (answered, ()) = tokio::join!(server.until(answer.unwrap()), slow);
-        assert_eq!(answered["t"], 2);
+        for (number, lines, pause) in [
+            (1, &["Listening", "10 %", "{\"level\":\"info\"}"][..], DEFAULT_LIMIT - Duration::from_secs(1)),
+            // From now on it is known to log.
+            (2, &["Working"], 2 * DEFAULT_LIMIT),
+        ] {
+            let (answer, _events) = server.call(number, true);
+            let slow = async {
+                for line in lines {
+                    output.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+                    tokio::time::sleep(pause).await;
+                }
+                let response = with_id(br#"{"jsonrpc":"2.0","id":ID,"result":{"t":1}}"#, FIRST_FAST_ID + number);
+                output.write_all(&response).await.unwrap();
+            };
+            let (answered, ()) = tokio::join!(server.until(answer.unwrap()), slow);
+            assert_eq!(answered["t"], 1, "{lines:?}");
+        }
     }
 
     #[tokio::test]

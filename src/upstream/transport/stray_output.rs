@@ -56,8 +56,9 @@ impl StrayOutput {
         if self.limit.is_zero() || self.logs && !is_page {
             return;
         }
-        if self.suspect.is_none()
-            && let Some(call) = only_call
+        // The suspect of another call has ended.
+        if let Some(call) = only_call
+            && self.suspect.as_ref().is_none_or(|suspect| suspect.call != call)
         {
             self.wrote_during = Some(call.clone());
             self.suspect = Some(Suspect {
@@ -149,6 +150,17 @@ mod tests {
         stray.note_message(Some(&id(1)));
         assert_eq!(fails_after(&mut stray, &["working"]), None, "its late response shows that it logs");
         assert_eq!(fails_after(&mut stray, &["<html>"]), Some(0.5), "a page is not a log");
+    }
+
+    #[test]
+    fn text_counts_for_the_call_during_which_it_was_written() {
+        let mut stray = StrayOutput::new(DEFAULT_LIMIT);
+        let now = Instant::now();
+        stray.note_text(b"<html>", Some(id(1)), now);
+        // The first call was cancelled.
+        stray.note_text(b"<!DOCTYPE html>", Some(id(2)), now);
+        let (call, reason) = stray.take_failed(now + AFTER_PAGE).unwrap();
+        assert!(call == id(2) && reason.contains("<!DOCTYPE"), "{call:?}: {reason}");
     }
 
     #[test]
