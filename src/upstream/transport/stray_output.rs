@@ -90,9 +90,15 @@ impl StrayOutput {
     /// The call that fails now, and why.
     pub fn take_failed(&mut self, now: Instant) -> Option<(RequestId, String)> {
         let suspect = self.suspect.take_if(|suspect| suspect.fails_at <= now)?;
+        // A page is not given more time by a higher limit.
+        let advice = if suspect.is_page {
+            "set `stray_output_timeout` to `0s`"
+        } else {
+            "raise `stray_output_timeout`"
+        };
         let reason = format!(
             "the server wrote text instead of a response, and nothing after it: {}; it may still be working. If it logs to \
-             standard output, raise `stray_output_timeout` of its entry",
+             standard output, {advice} in its entry",
             suspect.start
         );
         Some((suspect.call, reason))
@@ -145,7 +151,7 @@ mod tests {
         assert_eq!(stray.fails_at(), None);
         assert!(fails_after(&mut stray, &["still working"]).is_some(), "progress is not an answer");
         let (call, reason) = stray.take_failed(Instant::now() + DEFAULT_LIMIT).unwrap();
-        assert!(call == id(1) && reason.contains("still working"), "{reason}");
+        assert!(call == id(1) && reason.contains("still working") && reason.contains("raise"), "{reason}");
         assert_eq!(stray.take_failed(Instant::now() + DEFAULT_LIMIT), None);
         stray.note_message(Some(&id(1)));
         assert_eq!(fails_after(&mut stray, &["working"]), None, "its late response shows that it logs");
@@ -161,6 +167,7 @@ mod tests {
         stray.note_text(b"<!DOCTYPE html>", Some(id(2)), now);
         let (call, reason) = stray.take_failed(now + AFTER_PAGE).unwrap();
         assert!(call == id(2) && reason.contains("<!DOCTYPE"), "{call:?}: {reason}");
+        assert!(reason.contains("`0s`"), "{reason}");
     }
 
     #[test]
