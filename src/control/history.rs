@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::config::document::{Document, EditError};
+use crate::contract::visible_text::one_line;
 use crate::control::review::{decide_the_same, is_person};
 
 /// The keys of an entry that hold its history. Only this program writes them.
@@ -13,7 +14,7 @@ const KEYS: [&str; 3] = ["added_by", "created", "changed_by"];
 /// Keys that do not decide what runs, such as `enabled`, are recorded in the activity log only.
 ///
 /// # Errors
-/// [`EditError::Shape`]
+/// [`EditError::Shape`], also for a new server whose name has characters that cannot be seen.
 pub fn record(before: &Document, after: &mut Document, by: &str) -> Result<(), EditError> {
     let known: std::collections::BTreeMap<String, Map<String, Value>> = before.entries().into_iter().collect();
     for (name, entry) in after.entries() {
@@ -28,6 +29,7 @@ pub fn record(before: &Document, after: &mut Document, by: &str) -> Result<(), E
                 };
                 [text("added_by"), text("created"), changed]
             }
+            None if one_line(&name) != name => return Err(unseen(&name)),
             None => [Some(json!(by)), Some(now()), None],
         };
         for (key, value) in KEYS.into_iter().zip(history) {
@@ -40,6 +42,10 @@ pub fn record(before: &Document, after: &mut Document, by: &str) -> Result<(), E
         }
     }
     Ok(())
+}
+
+fn unseen(name: &str) -> EditError {
+    EditError::Shape(format!("invalid server name `{}`: it contains characters that cannot be seen", one_line(name)))
 }
 
 /// A person's change does not vouch for what a model or another program wrote before, so that stays on record.
@@ -92,6 +98,15 @@ mod tests {
         let now = recorded(&json!([]), &forged, "model in c");
         assert_eq!((&now[0]["added_by"], now[0].get("changed_by")), (&json!("model in c"), None));
         assert_ne!(now[0]["created"], "then");
+    }
+
+    #[test]
+    fn a_new_name_can_be_seen_and_an_old_one_stays() {
+        let odd = json!([{"name": "git\u{200b}hub", "command": "x"}]);
+        let document = |servers: &Value| Document::parse(&json!({"mcpServers": servers}).to_string()).unwrap();
+        let error = record(&document(&json!([])), &mut document(&odd), "REST").unwrap_err().to_string();
+        assert!(error.contains("cannot be seen"), "{error}");
+        record(&document(&odd), &mut document(&odd), "REST").unwrap();
     }
 
     #[test]

@@ -12,7 +12,6 @@ use crate::config::document::{Document, EditError};
 use crate::config::store::StoreError;
 use crate::config::{Config, ServerConfig};
 use crate::contract::review::ReviewConflict;
-use crate::contract::visible_text::one_line;
 use crate::control::actor::acting;
 use crate::control::live_config::LiveConfig;
 use crate::control::review::ReviewedEntry;
@@ -166,11 +165,6 @@ impl ServerControl {
     /// # Errors
     /// [`StoreError`], for example if a name exists already or an entry is invalid.
     pub async fn add_all(&self, entries: Vec<(String, Map<String, Value>)>, origin: &Origin) -> Result<(), StoreError> {
-        if let Some((name, _)) = entries.iter().find(|(name, _)| one_line(name) != *name) {
-            let problem =
-                format!("invalid server name `{}`: it contains characters that cannot be seen", one_line(name));
-            return Err(EditError::Shape(problem).into());
-        }
         let quarantines = self.config.current().quarantines();
         let prepared = |(name, mut entry): (String, Map<String, Value>)| {
             entry.entry("enabled").or_insert(Value::Bool(true));
