@@ -113,9 +113,10 @@ for (const scheme of ["light", "dark"]) {
         const bytes = (await response.body()).length;
         assert.ok(bytes < 60_000, `${view} has ${bytes} bytes`);
         const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        const widest = () => [...document.querySelectorAll("main *")].filter((one) => one.getBoundingClientRect().right > innerWidth).at(-1)?.outerHTML.slice(0, 200);
         const label = view.replace("/ui/", "").replaceAll(/[^a-z]+/g, "-") || "home";
         await page.screenshot({ path: path.join(pictures, `${label}-${name}-${scheme}.png`), fullPage: true });
-        if (overflow > 0) problems.push(`${view} is ${overflow} px too wide`);
+        if (overflow > 0) problems.push(`${view} is ${overflow} px too wide: ${await page.evaluate(widest)}`);
         await page.evaluate(axe);
         const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
         const texts = found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160) + " " + (node.any[0]?.message ?? "")).join(" | ")}`);
@@ -136,7 +137,7 @@ await check("a page and its parts stay below 100 kB", async () => {
   const bytes = parts.reduce((sum, [, size]) => sum + size, 0);
   for (const part of ["/ui/", "style.css", "page.js"]) assert.ok(parts.some(([name, size]) => name.includes(part) && size > 0), `${part} is missing in ${JSON.stringify(parts)}`);
   assert.ok(bytes < 100_000, `${bytes} bytes`);
-  const paint = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime);
+  const paint = await page.waitForFunction(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime).then((time) => time.jsonValue());
   console.log(`first paint after ${Math.round(paint)} ms, ${bytes} bytes`);
   await page.context().close();
 });
