@@ -1,39 +1,21 @@
 //! Accepts reports without blocking the callers, and stores them in a separate thread.
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::activity::call::{Call, Change};
 use crate::activity::describe::Report;
 use crate::activity::filter::Filter;
 use crate::activity::reading::Reading;
-use crate::activity::store::{Retention, Store};
+use crate::activity::store::Retention;
 use crate::activity::summary::UsageWindow;
+use crate::activity::writer::{BATCH, MOST_WAITING, MOST_WAITING_BYTES, Shared, State};
 use crate::contract::api::{ActivityList, ActivityRecord, ActivitySummary, ActivityUsage};
 use crate::os::clock;
 
-/// Maximum number of queued reports, and maximum bytes of their contents.
-const MOST_WAITING: usize = 20_000;
-const MOST_WAITING_BYTES: usize = 16 << 20;
-/// Maximum number of records in memory while they cannot be stored.
-const MOST_UNSTORED: usize = 2_000;
-/// Records are stored this long after the first one of a batch, which limits the loss if the process is killed.
-const STORE_AFTER: Duration = Duration::from_millis(500);
-/// Maximum number of reports that are examined between two checks of the time.
-const BATCH: usize = 256;
-/// Reports are gathered this long unless someone waits for them, so that the thread does not wake up once per call.
-const GATHER: Duration = Duration::from_millis(20);
-/// Maximum number of records in one transaction.
-const MOST_PER_TRANSACTION: usize = 8192;
-/// An idle thread waits for a signal, but at most this long.
-const IDLE: Duration = Duration::from_secs(3600);
-/// Pause after a failed transaction, such as on a full disk.
-const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Timeout for a purge, which may wait for a transaction and shortens the file.
 const LONGEST_PURGE: Duration = Duration::from_secs(60);
 /// Timeout for readers until the file is open, and for a flush until it is written.
@@ -54,94 +36,6 @@ impl Drop for EndOnDrop {
     fn drop(&mut self) {
         self.0.lock().closed = true;
         self.0.changed.notify_all();
-    }
-}
-
-#[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-    /// The newest ID that readers see.
-    newest: watch::Sender<u64>,
-}
-
-#[derive(Debug)]
-struct State {
-    waiting: VecDeque<Report>,
-    waiting_bytes: usize,
-    /// Records that are not stored yet, the oldest first.
-    unstored: VecDeque<(u64, Arc<ActivityRecord>)>,
-    last_id: u64,
-    /// How many reports were taken, and how many of them readers see.
-    reported: u64,
-    shown: u64,
-    /// How many reports a reader waits to see.
-    wanted: u64,
-    /// Number of reports dropped because the queue was full.
-    lost: u64,
-    keep: Retention,
-    store: Option<Store>,
-    /// Whether opening the store has succeeded or failed.
-    opened: bool,
-    failure: Option<String>,
-    /// Whether a caller waits until everything is stored.
-    urgent: bool,
-    /// Number of requested and of completed purges, and the outcome of the latest one.
-    purges: u64,
-    purged: u64,
-    purge_outcome: Result<usize, String>,
-    closed: bool,
-    /// Whether the thread has ended and the file is closed.
-    ended: bool,
-}
-
-impl State {
-    fn new(keep: Retention, opened: bool) -> State {
-        State {
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
-            unstored: VecDeque::new(),
-            last_id: 0,
-            reported: 0,
-            shown: 0,
-            wanted: 0,
-            lost: 0,
-            keep,
-            store: None,
-            opened,
-            failure: None,
-            urgent: false,
-            purges: 0,
-            purged: 0,
-            purge_outcome: Ok(0),
-            closed: false,
-            ended: false,
-        }
-    }
-
-    /// Whether the writer has nothing to do.
-    fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.unstored.is_empty() && !self.closed && !self.urgent && !self.wants_purge()
-    }
-
-    fn wants_purge(&self) -> bool {
-        self.purged < self.purges
-    }
-
-    /// Whether more reports may arrive before the next ones are examined.
-    fn gathers(&self) -> bool {
-        let is_awaited = self.shown < self.wanted || self.urgent || self.closed || self.wants_purge();
-        self.waiting.len() < BATCH && !is_awaited
-    }
-
-    /// Whether the writer may pause before it tries again to store records.
-    fn may_pause(&self) -> bool {
-        self.waiting.is_empty() && !self.closed && !self.wants_purge()
-    }
-
-    /// Whether every report is stored, or cannot be stored at the moment.
-    fn is_done(&self) -> bool {
-        self.waiting.is_empty() && (self.unstored.is_empty() || self.store.is_none() || self.failure.is_some())
     }
 }
 
@@ -318,196 +212,12 @@ impl ActivityLog {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'a>(&self, state: MutexGuard<'a, State>, limit: Duration) -> MutexGuard<'a, State> {
-        self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    fn open(&self, path: Option<&Path>) {
-        let store = path.map(|path| Store::open(path, clock::now()));
-        let last = store.as_ref().and_then(|store| store.as_ref().ok()).map_or(0, Store::last_id);
-        let mut state = self.lock();
-        match store {
-            Some(Ok(store)) => state.store = Some(store),
-            Some(Err(error)) => {
-                tracing::warn!("activity is kept in memory only: {error}");
-                state.failure = Some(error.to_string());
-            }
-            None => {}
-        }
-        state.last_id = state.last_id.max(last);
-        state.opened = true;
-        self.changed.notify_all();
-    }
-
-    fn end(&self) {
-        let mut state = self.lock();
-        (state.store, state.ended) = (None, true);
-        self.changed.notify_all();
-    }
-
-    /// Waits for reports, examines them and stores them; `false` when the log is closed.
-    fn work(&self) -> bool {
-        let mut state = self.lock();
-        if state.is_idle() {
-            state = self.wait(state, IDLE);
-        }
-        let wants_purge = state.wants_purge();
-        drop(state);
-        if wants_purge {
-            self.purge();
-        }
-        let deadline = Instant::now() + STORE_AFTER;
-        loop {
-            let limit = GATHER.min(deadline.saturating_duration_since(Instant::now()));
-            drop(self.changed.wait_timeout_while(self.lock(), limit, |state| state.gathers()));
-            let reports = self.take();
-            if !reports.is_empty() {
-                self.show(reports.iter().map(Report::record).collect());
-            }
-            let state = self.lock();
-            let rest = deadline.saturating_duration_since(Instant::now());
-            let is_full = state.unstored.len() >= MOST_PER_TRANSACTION;
-            if rest.is_zero() || is_full || state.urgent || state.closed || state.wants_purge() {
-                break;
-            }
-            if state.waiting.is_empty() {
-                if state.unstored.is_empty() {
-                    return true;
-                }
-                drop(self.wait(state, rest));
-            }
-        }
-        if self.lock().wants_purge() {
-            return true;
-        }
-        self.store_now();
-        let state = self.lock();
-        !(state.closed && state.is_done())
-    }
-
-    /// Removes everything that was reported before, on the thread that stores.
-    fn purge(&self) {
-        let (number, dropped, store) = {
-            let mut state = self.lock();
-            let waiting = state.waiting.len();
-            state.waiting.clear();
-            state.waiting_bytes = 0;
-            state.shown += waiting as u64;
-            let dropped = waiting + state.unstored.len();
-            state.unstored.clear();
-            (state.purges, dropped, state.store.clone())
-        };
-        let outcome = store.map_or(Ok(0), |store| store.clear());
-        if matches!(outcome, Ok(removed) if removed > 0) {
-            self.compact();
-        }
-        let mut state = self.lock();
-        state.purged = number;
-        state.purge_outcome = outcome.map(|removed| removed + dropped);
-        self.changed.notify_all();
-    }
-
-    /// Shortens the file. Readers wait meanwhile; with a reader that uses the file now, it keeps its length.
-    fn compact(&self) {
-        let Some(mut store) = ({
-            let mut state = self.lock();
-            state.opened = false;
-            state.store.take()
-        }) else {
-            return;
-        };
-        if let Err(reason) = store.compact() {
-            tracing::info!("the file of the activity log keeps its length: {reason}");
-        }
-        let mut state = self.lock();
-        (state.store, state.opened) = (Some(store), true);
-        self.changed.notify_all();
-    }
-
-    fn take(&self) -> Vec<Report> {
-        let mut state = self.lock();
-        let count = state.waiting.len().min(BATCH);
-        let taken: Vec<Report> = state.waiting.drain(..count).collect();
-        state.waiting_bytes -= taken.iter().map(Report::bytes).sum::<usize>();
-        taken
-    }
-
-    /// Assigns IDs to records, which makes them visible to readers.
-    fn show(&self, records: Vec<ActivityRecord>) {
-        let mut state = self.lock();
-        state.shown += records.len() as u64;
-        for mut record in records {
-            let now = record.timestamp.parse::<Timestamp>().map_or(0, Timestamp::as_microsecond);
-            state.last_id = u64::try_from(now).unwrap_or_default().max(state.last_id + 1);
-            let id = state.last_id;
-            record.id = id.to_string();
-            state.unstored.push_back((id, Arc::new(record)));
-        }
-        let is_in_memory_only = state.store.is_none() || state.failure.is_some();
-        while is_in_memory_only && state.unstored.len() > MOST_UNSTORED {
-            state.unstored.pop_front();
-        }
-        let newest = state.last_id;
-        drop(state);
-        self.changed.notify_all();
-        self.newest.send_replace(newest);
-    }
-
-    fn store_now(&self) {
-        let (records, store, keep) = {
-            let mut state = self.lock();
-            state.urgent = false;
-            let records: Vec<(u64, Arc<ActivityRecord>)> =
-                state.unstored.iter().take(MOST_PER_TRANSACTION).cloned().collect();
-            (records, state.store.clone(), state.keep)
-        };
-        let Some(store) = store else {
-            // Nothing to store to: wait for the next report.
-            let state = self.lock();
-            if state.may_pause() {
-                self.changed.notify_all();
-                drop(self.wait(state, RETRY_AFTER));
-            }
-            return;
-        };
-        if records.is_empty() {
-            self.changed.notify_all();
-            return;
-        }
-        let stored = store.append(&records, keep, clock::now());
-        let last = records.last().map_or(0, |(id, _)| *id);
-        let mut state = self.lock();
-        match stored {
-            Ok(()) => {
-                state.failure = None;
-                state.unstored.retain(|(id, _)| *id > last);
-                self.changed.notify_all();
-            }
-            Err(error) => {
-                if state.failure.is_none() {
-                    tracing::warn!("could not store activity: {error}; trying again every 30 s");
-                }
-                state.failure = Some(error);
-                self.changed.notify_all();
-                // Readers wait for the reports that arrived meanwhile.
-                if state.may_pause() {
-                    drop(self.wait(state, RETRY_AFTER));
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::activity::writer::MOST_UNSTORED;
     use crate::contract::api::{ActivityKind, ActivitySource, ActivityStatus};
     use crate::os::redb_file::open_store;
 

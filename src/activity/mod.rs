@@ -15,6 +15,7 @@ mod store;
 mod summary;
 mod totals;
 mod totals_tables;
+mod writer;
 
 pub use bodies::{Bodies, BodyPolicy};
 pub use call::{Call, Change};
