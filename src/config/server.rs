@@ -112,7 +112,8 @@ pub struct ServerConfig {
     #[serde(default, deserialize_with = "optional_duration")]
     #[schemars(with = "Option<String>")]
     pub init_timeout: Option<Duration>,
-    /// How long a server may be silent after stray text on standard output before its only call fails. Default: 60 s; `0s` turns this off.
+    /// How long a server may be silent after stray text on stdout before its only call fails.
+    /// Default: 60 s; `0s` turns this off.
     #[serde(default, deserialize_with = "optional_duration")]
     #[schemars(with = "Option<String>")]
     pub stray_output_timeout: Option<Duration>,
