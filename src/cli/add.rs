@@ -96,7 +96,6 @@ pub async fn add_json(context: &Context, link: &CoreLink, options: AddJsonArgume
     if context.store.load().map_or(true, |config| config.quarantines()) {
         entry.insert("quarantined".to_owned(), json!(!options.no_quarantine));
     }
-    entry.insert("created".to_owned(), json!(format!("{:.0}", crate::os::clock::now())));
     add_entry(context, link, &options.name, Value::Object(entry), false).await
 }
 
@@ -219,7 +218,6 @@ fn entry(options: &AddArguments, quarantines: bool) -> Result<Value, CliError> {
         working_dir: options.working_dir.as_ref().map(|directory| directory.to_string_lossy().into_owned()),
         enabled: Some(true),
         quarantined: quarantines.then_some(!options.no_quarantine),
-        created: Some(format!("{:.0}", crate::os::clock::now())),
         ..NewServer::default()
     };
     let transport = options.transport.as_deref();

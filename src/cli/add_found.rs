@@ -42,7 +42,6 @@ pub(super) async fn add(context: &Context, link: &CoreLink, options: AddFoundArg
     if config.quarantines() {
         entry.insert("quarantined".to_owned(), json!(true));
     }
-    entry.insert("created".to_owned(), json!(format!("{:.0}", crate::os::clock::now())));
     if !context.quiet && !exists {
         let runs = option.runs.clone().unwrap_or_default();
         say(&format!("{} from the registry `{}` runs: {runs}", found.described().name, found.registry));

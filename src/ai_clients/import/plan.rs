@@ -72,7 +72,6 @@ impl Imported {
         if quarantines {
             entry.insert("quarantined".to_owned(), json!(true));
         }
-        entry.insert("created".to_owned(), json!(format!("{:.0}", crate::os::clock::now())));
         entry
     }
 }
