@@ -38,16 +38,49 @@ const MAX_DEPTH: usize = 64;
 
 /// Repairs the schemas of a tool if necessary.
 pub fn repair(tool: &mut Tool) {
-    let repaired = strict(&tool.input_schema);
-    if repaired != *tool.input_schema {
-        tool.input_schema = Arc::new(repaired);
+    if !is_strict(&tool.input_schema) {
+        tool.input_schema = Arc::new(strict(&tool.input_schema));
     }
     if let Some(output) = &tool.output_schema {
         let is_object = output.get("type").is_none_or(|kind| kind == "object") || output.contains_key("$ref");
         // Clients refuse results without structured content if there is a schema, even if it says nothing.
         let says_something = output.iter().any(|(key, value)| key != "$schema" && !value.is_null());
-        tool.output_schema = (is_object && says_something).then(|| Arc::new(strict(output)));
+        if !is_object || !says_something {
+            tool.output_schema = None;
+        } else if !is_strict(output) {
+            tool.output_schema = Some(Arc::new(strict(output)));
+        }
     }
+}
+
+/// Whether [`strict`] would change nothing. Most schemas need no repair, and copying all of them would double the time
+/// to list 10,000 tools.
+fn is_strict(schema: &JsonObject) -> bool {
+    let is_plain = !["$ref", "allOf", "anyOf", "oneOf"].iter().any(|key| schema.contains_key(*key));
+    let names_are_texts = schema.get("required").is_none_or(|required| {
+        required.as_array().is_some_and(|names| !names.is_empty() && names.iter().all(Value::is_string))
+    });
+    is_plain
+        && names_are_texts
+        && schema.get("type").is_some_and(|kind| kind == "object")
+        && schema.get("properties").is_some_and(Value::is_object)
+        && is_clean(schema, 0)
+}
+
+/// Whether [`clean`] would change nothing.
+fn is_clean(schema: &JsonObject, depth: usize) -> bool {
+    let is_object = |value: &Value| value.as_object().is_some_and(|schema| is_clean(schema, depth + 1));
+    if depth > MAX_DEPTH {
+        return schema.is_empty();
+    }
+    schema.iter().all(|(key, value)| match (key.as_str(), value) {
+        (key, _) if DATA.contains(&key) => true,
+        (_, Value::Null) => false,
+        (key, Value::Object(map)) if SCHEMAS_BY_KEY.contains(&key) => map.values().all(is_object),
+        (key, Value::Array(list)) if SCHEMA_LISTS.contains(&key) || key == "items" => list.iter().all(is_object),
+        (key, Value::Object(schema)) if SCHEMAS.contains(&key) => is_clean(schema, depth + 1),
+        _ => true,
+    })
 }
 
 /// Returns the schema with an object at the top level.
@@ -158,7 +191,11 @@ mod tests {
     use super::*;
 
     fn repaired(schema: Value) -> Value {
-        Value::Object(strict(schema.as_object().unwrap()))
+        let schema = schema.as_object().unwrap();
+        let strict = strict(schema);
+        assert_eq!(is_strict(schema), strict == *schema, "{schema:?}");
+        assert!(is_strict(&strict), "{strict:?}");
+        Value::Object(strict)
     }
 
     #[test]
