@@ -1,7 +1,7 @@
 //! Counts the changes of all servers, for those who follow them.
 //!
-//! Each change costs every follower a look at all servers, and a thousand failing servers change all the time. So what clients can
-//! use is counted at once, and other changes are counted together while there are many.
+//! Each change costs every follower a look at all servers, and a thousand failing servers change all the time. So new tools are
+//! counted at once, and other changes are counted together while there are many.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::os::sync::lock;
 use crate::upstream::approvals::PendingTool;
 use crate::upstream::snapshot::{DisabledTools, Snapshot};
 
-/// Changes that no client notices are counted together if they follow each other within this time.
+/// Changes that affect no tool are counted together if they follow each other within this time.
 const GATHER: Duration = Duration::from_millis(250);
 
 /// The counters.
@@ -37,67 +37,85 @@ impl Changes {
 
     /// Counts a change of what clients can use.
     pub fn announce(&self) {
-        self.tools.send_modify(|changes| *changes += 1);
-        self.count();
+        self.count(Effect::Lists);
     }
 
-    /// Counts the changes of one server; ends with that server's task.
-    pub async fn follow(self: Arc<Changes>, mut state: watch::Receiver<Snapshot>) {
+    /// Counts the changes of one server from now on; ends with that server's task.
+    pub fn follow(self: Arc<Changes>, mut state: watch::Receiver<Snapshot>) -> impl Future<Output = ()> + Send {
         let mut offered = Offered::by(&state.borrow_and_update());
-        while state.changed().await.is_ok() {
-            let now = Offered::by(&state.borrow_and_update());
-            let is_same = now.is(&offered);
-            offered = now;
-            if is_same { self.count_soon() } else { self.announce() }
+        async move {
+            while state.changed().await.is_ok() {
+                let now = Offered::by(&state.borrow_and_update());
+                if !now.has_tools_of(&offered) {
+                    self.announce();
+                } else if now.is_starting != offered.is_starting {
+                    self.count_soon(Effect::Lists);
+                } else {
+                    self.count_soon(Effect::State);
+                }
+                offered = now;
+            }
         }
     }
 
-    fn count(&self) {
+    fn count(&self, effect: Effect) {
+        if effect == Effect::Lists {
+            self.tools.send_modify(|changes| *changes += 1);
+        }
         self.all.send_modify(|changes| *changes += 1);
     }
 
-    /// Counts a change that no client notices.
-    fn count_soon(self: &Arc<Changes>) {
-        if !lock(&self.gathering).add() {
-            return;
-        }
-        self.count();
+    fn count_soon(self: &Arc<Changes>, effect: Effect) {
+        let Some(effect) = lock(&self.gathering).add(effect) else { return };
+        self.count(effect);
         let changes = self.clone();
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(GATHER).await;
-                if !lock(&changes.gathering).end() {
-                    return;
-                }
-                changes.count();
+                let Some(effect) = lock(&changes.gathering).end() else { return };
+                changes.count(effect);
             }
         });
     }
 }
 
-/// Whether changes are being gathered.
+/// What a change affects; the last one includes the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Effect {
+    /// What is shown of a server.
+    State,
+    /// What clients can use.
+    Lists,
+}
+
+/// Whether changes are being gathered, and what those since the last count affect.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Gathering {
     #[default]
     Off,
-    On {
-        any: bool,
-    },
+    On(Option<Effect>),
 }
 
 impl Gathering {
-    /// Adds a change. Returns whether it is counted at once; then gathering begins.
-    fn add(&mut self) -> bool {
-        let is_first = *self == Gathering::Off;
-        *self = Gathering::On { any: !is_first };
-        is_first
+    /// Adds a change. Returns what is counted at once; then gathering begins.
+    fn add(&mut self, effect: Effect) -> Option<Effect> {
+        match self {
+            Gathering::Off => {
+                *self = Gathering::On(None);
+                Some(effect)
+            }
+            Gathering::On(gathered) => {
+                *gathered = (*gathered).max(Some(effect));
+                None
+            }
+        }
     }
 
-    /// Ends a time of gathering. Returns whether there were changes; then the next one begins.
-    fn end(&mut self) -> bool {
-        let any = *self == Gathering::On { any: true };
-        *self = if any { Gathering::On { any: false } } else { Gathering::Off };
-        any
+    /// Ends a time of gathering. Returns what is counted; then the next one begins.
+    fn end(&mut self) -> Option<Effect> {
+        let Gathering::On(gathered) = *self else { return None };
+        *self = if gathered.is_some() { Gathering::On(None) } else { Gathering::Off };
+        gathered
     }
 }
 
@@ -119,11 +137,10 @@ impl Offered {
         }
     }
 
-    fn is(&self, other: &Offered) -> bool {
+    fn has_tools_of(&self, other: &Offered) -> bool {
         self.tools.as_ref().map(Arc::as_ptr) == other.tools.as_ref().map(Arc::as_ptr)
             && Arc::ptr_eq(&self.pending, &other.pending)
             && Arc::ptr_eq(&self.off, &other.off)
-            && self.is_starting == other.is_starting
     }
 }
 
@@ -152,22 +169,21 @@ mod tests {
         }
         assert_eq!(counts(&changes).await, (0, 0));
         servers.iter().for_each(|server| server.send_modify(|state| state.note_failure("no".into())));
-        let (_, first_failures) = counts(&changes).await;
-        assert_eq!(first_failures, 100, "servers that no longer start may change what `/mcp` lists");
-        let before = counts(&changes).await.0;
+        assert_eq!(counts(&changes).await, (1, 1), "the first change is counted at once");
+        tokio::time::sleep(GATHER * 3).await;
+        assert_eq!(counts(&changes).await, (2, 2), "servers that no longer start may change what `/mcp` lists");
         for _ in 0..10 {
             servers.iter().for_each(|server| server.send_modify(|state| state.phase = Phase::Connecting));
             counts(&changes).await;
             servers.iter().for_each(|server| server.send_modify(|state| state.note_failure("no".into())));
             counts(&changes).await;
         }
-        assert_eq!(counts(&changes).await, (before + 1, 100), "the first of 2,000 changes is counted at once");
+        assert_eq!(counts(&changes).await, (3, 2), "2,000 changes, of which no client notices any");
         servers[0].send_modify(|state| state.phase = Phase::Connected(Arc::default()));
-        assert_eq!(counts(&changes).await, (before + 2, 101), "tools do not wait");
-        tokio::time::sleep(GATHER * 2).await;
-        assert_eq!(counts(&changes).await, (before + 3, 101), "the others are counted once, and none is lost");
-        tokio::time::sleep(GATHER * 2).await;
+        assert_eq!(counts(&changes).await, (4, 3), "tools do not wait");
+        tokio::time::sleep(GATHER * 3).await;
+        assert_eq!(counts(&changes).await, (5, 3), "the others are counted once, and none is lost");
         servers[1].send_modify(|state| state.phase = Phase::Connecting);
-        assert_eq!(counts(&changes).await, (before + 4, 101), "after a pause, a change is counted at once again");
+        assert_eq!(counts(&changes).await, (6, 3), "after a pause, a change is counted at once again");
     }
 }

@@ -419,8 +419,8 @@ impl UpstreamPool {
             retries: self.retries.clone(),
         };
         let log = self.log_of(&config.name);
-        let task = tokio::spawn(run(config.clone(), log, handles));
         tokio::spawn(self.changes.clone().follow(state.subscribe()));
+        let task = tokio::spawn(run(config.clone(), log, handles));
         Upstream {
             config,
             state,
