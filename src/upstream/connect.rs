@@ -160,7 +160,7 @@ async fn start(
         mut process,
         stdout,
         stdin,
-    } = spawn(&config.name, launch, log).map_err(|failure| denied_by_sandbox(failure, is_sandboxed))?;
+    } = spawn(&config.name, launch, log).await.map_err(|failure| denied_by_sandbox(failure, is_sandboxed))?;
     let limit = config.init_timeout.unwrap_or(FIRST_START);
     handles.waits(ServerStep::Initialize, Some(limit));
     let attempt = Attempt::new(limit, process.stderr().clone());

@@ -141,6 +141,7 @@ impl UpstreamPool {
             subscriptions: Arc::default(),
             counts: Arc::default(),
             starts: Arc::new(Semaphore::new(1)),
+            retries: Arc::default(),
         }
     }
 }

@@ -18,11 +18,13 @@ use crate::os::sync::{lock, read, write};
 use crate::telemetry::usage_counts::UsageCounts;
 use crate::upstream::admission::Admission;
 use crate::upstream::approvals::{Approvals, PendingTool};
+use crate::upstream::changes::Changes;
 use crate::upstream::connect_error::ConnectError;
 use crate::upstream::error::{ApproveError, CallError, not_answered};
 use crate::upstream::isolation::Isolator;
 use crate::upstream::oauth::token_store::TokenStore;
 use crate::upstream::resolve::inactive_phase;
+use crate::upstream::retries::Retries;
 use crate::upstream::server_handles::{Connection, ServerHandles, SessionError};
 use crate::upstream::session::in_flight::SessionId;
 use crate::upstream::session::router::Broadcast;
@@ -35,7 +37,7 @@ use crate::upstream::waiting::WaitingCalls;
 
 /// Broadcasts kept for a session that is slow to take them.
 const BROADCASTS_KEPT: usize = 256;
-/// Servers that may start at the same time: each may run a package manager.
+/// Servers that may start at the same time, apart from retries: each may run a package manager.
 const CONCURRENT_STARTS: usize = 8;
 
 /// The servers of this core.
@@ -45,7 +47,7 @@ pub struct UpstreamPool {
     isolator: Arc<Isolator>,
     approvals: Arc<Approvals>,
     pub tokens: Arc<TokenStore>,
-    changes: Arc<watch::Sender<u64>>,
+    changes: Arc<Changes>,
     broadcasts: broadcast::Sender<Broadcast>,
     subscriptions: Arc<Mutex<Subscriptions>>,
     sessions: AtomicU64,
@@ -53,6 +55,7 @@ pub struct UpstreamPool {
     counts: Arc<UsageCounts>,
     waiting_calls: Arc<WaitingCalls>,
     starts: Arc<Semaphore>,
+    retries: Arc<Retries>,
 }
 
 pub struct Upstream {
@@ -92,7 +95,7 @@ impl UpstreamPool {
             isolator: Arc::new(Isolator::new(data_directory)),
             approvals: Arc::new(approvals),
             tokens: Arc::new(tokens),
-            changes: Arc::new(watch::Sender::new(0)),
+            changes: Arc::default(),
             broadcasts: broadcast::Sender::new(BROADCASTS_KEPT),
             subscriptions: Arc::default(),
             sessions: AtomicU64::new(0),
@@ -100,6 +103,7 @@ impl UpstreamPool {
             counts,
             waiting_calls: Arc::default(),
             starts: Arc::new(Semaphore::new(CONCURRENT_STARTS)),
+            retries: Arc::default(),
         }
     }
 
@@ -115,7 +119,7 @@ impl UpstreamPool {
 
     /// Signals that the visible tools have changed although no server has.
     pub fn announce(&self) {
-        self.changes.send_modify(|changes| *changes += 1);
+        self.changes.announce();
     }
 
     /// The approved tools.
@@ -153,17 +157,25 @@ impl UpstreamPool {
 
     /// A counter that increases with every change of any server.
     pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+        self.changes.all()
+    }
+
+    /// A counter that increases when the tools that clients can use may have changed: retries of failing servers do not count.
+    pub fn tool_changes(&self) -> watch::Receiver<u64> {
+        self.changes.of_tools()
     }
 
     /// Starts, restarts and stops servers to match the configuration; unchanged ones are not touched.
     pub async fn apply(&self, configs: &[ServerConfig]) {
         let mut gone = Vec::new();
         {
+            // Of two entries with the same name, the first one counts.
+            let by_name: BTreeMap<&str, &ServerConfig> =
+                configs.iter().rev().map(|config| (config.name.as_str(), config)).collect();
             let mut servers = write(&self.servers);
             let names: Vec<String> = servers.keys().cloned().collect();
             for name in names {
-                let wanted = configs.iter().find(|config| config.name == name);
+                let wanted = by_name.get(name.as_str()).copied();
                 if let Some(wanted) = wanted
                     && let Some(server) = servers.get_mut(&name)
                     && server.config.differs_in_switches_only(wanted)
@@ -177,7 +189,7 @@ impl UpstreamPool {
                 }
             }
         }
-        self.changes.send_modify(|changes| *changes += 1);
+        self.announce();
         end(gone).await;
         let names: Vec<&str> = configs.iter().map(|config| config.name.as_str()).collect();
         self.tokens.forget_others(&names);
@@ -189,7 +201,7 @@ impl UpstreamPool {
             }
         }
         drop(servers);
-        self.changes.send_modify(|changes| *changes += 1);
+        self.announce();
     }
 
     /// Stops every server and waits until all their processes have ended.
@@ -202,23 +214,6 @@ impl UpstreamPool {
     pub fn restart(&self, name: &str) -> bool {
         let servers = read(&self.servers);
         servers.get(name).map(|server| server.restart.notify_one()).is_some()
-    }
-
-    /// One server.
-    pub fn snapshot(&self, name: &str) -> Option<Snapshot> {
-        let servers = read(&self.servers);
-        servers.get(name).map(|server| server.state.borrow().clone())
-    }
-
-    /// Whether a server of this name is configured.
-    pub fn has(&self, name: &str) -> bool {
-        read(&self.servers).contains_key(name)
-    }
-
-    /// Every server, by name.
-    pub fn snapshots(&self) -> Vec<Snapshot> {
-        let servers = read(&self.servers);
-        servers.values().map(|server| server.state.borrow().clone()).collect()
     }
 
     /// Approves tools of a server as they are now, or all of them; returns those that needed approval. Waits for the disk.
@@ -421,10 +416,11 @@ impl UpstreamPool {
             subscriptions: self.subscriptions.clone(),
             counts: self.counts.clone(),
             starts: self.starts.clone(),
+            retries: self.retries.clone(),
         };
         let log = self.log_of(&config.name);
+        tokio::spawn(self.changes.clone().follow(state.subscribe()));
         let task = tokio::spawn(run(config.clone(), log, handles));
-        tokio::spawn(count_changes(state.subscribe(), self.changes.clone()));
         Upstream {
             config,
             state,
@@ -461,13 +457,6 @@ impl Upstream {
 fn initial_state(config: &Arc<ServerConfig>) -> watch::Sender<Snapshot> {
     let phase = inactive_phase(config).unwrap_or(Phase::Connecting);
     watch::Sender::new(Snapshot::new(config.clone(), phase))
-}
-
-/// Increases the shared change counter on every state change; ends with the server's task.
-async fn count_changes(mut state: watch::Receiver<Snapshot>, changes: Arc<watch::Sender<u64>>) {
-    while state.changed().await.is_ok() {
-        changes.send_modify(|changes| *changes += 1);
-    }
 }
 
 async fn end(servers: Vec<Upstream>) {

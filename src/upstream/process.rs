@@ -58,7 +58,7 @@ const GRACE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// Why the program could not be started, and what to do.
-pub fn spawn(name: &str, launch: Launch, log: &Path) -> Result<Spawned, Failure> {
+pub async fn spawn(name: &str, launch: Launch, log: &Path) -> Result<Spawned, Failure> {
     let program = launch.program.clone();
     let mut command = Command::new(&program);
     command.args(&launch.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -89,7 +89,7 @@ pub fn spawn(name: &str, launch: Launch, log: &Path) -> Result<Spawned, Failure>
         command.wrap(process_wrap::tokio::JobObject);
     }
     #[cfg(target_os = "linux")]
-    let started = crate::upstream::spawn_thread::on_spawn_thread(move || command.spawn());
+    let started = crate::upstream::spawn_thread::on_spawn_thread(move || command.spawn()).await;
     #[cfg(not(target_os = "linux"))]
     let started = command.spawn();
     let mut child = started.map_err(|error| start_error::explain(name, &program, &error))?;

@@ -16,7 +16,12 @@ use crate::upstream::start_error::with_home;
 /// The phase of a server that cannot start for that reason.
 pub async fn resolved(config: &ServerConfig) -> Result<ServerConfig, Phase> {
     let wanted = references::names(config, Kind::Variable);
-    let environment = Environment::read(|name| wanted.contains(name));
+    // Most entries refer to no variable, and the environment may be long.
+    let environment = if wanted.is_empty() {
+        Environment::default()
+    } else {
+        Environment::read(|name| wanted.contains(name))
+    };
     let mut secrets = BTreeMap::new();
     for name in references::names(config, Kind::Secret) {
         let wanted = name.clone();

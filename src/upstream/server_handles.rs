@@ -12,6 +12,7 @@ use crate::upstream::approvals::Approvals;
 use crate::upstream::connect_error::ConnectError;
 use crate::upstream::isolation::Isolator;
 use crate::upstream::oauth::token_store::TokenStore;
+use crate::upstream::retries::Retries;
 use crate::upstream::session::router::Broadcast;
 use crate::upstream::session::subscriptions::Subscriptions;
 use crate::upstream::snapshot::Snapshot;
@@ -34,8 +35,9 @@ pub struct ServerHandles {
     pub broadcasts: broadcast::Sender<Broadcast>,
     pub subscriptions: Arc<Mutex<Subscriptions>>,
     pub counts: Arc<UsageCounts>,
-    /// Bounds how many servers start at the same time.
+    /// Bounds how many servers start at the same time, apart from retries.
     pub starts: Arc<Semaphore>,
+    pub retries: Arc<Retries>,
 }
 
 impl ServerHandles {

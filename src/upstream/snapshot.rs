@@ -119,6 +119,11 @@ impl Snapshot {
         matches!(self.phase, Phase::Connected(_))
     }
 
+    /// Whether its tools are expected soon: it starts, and has not failed since it worked.
+    pub fn is_starting(&self) -> bool {
+        self.phase == Phase::Connecting && self.last_failure.is_none()
+    }
+
     /// The tools that clients can see and call now.
     pub fn tools(&self) -> &[Tool] {
         match &self.phase {

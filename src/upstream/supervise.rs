@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rmcp::model::{ClientRequest, PingRequest, ServerNotification, SubscriptionFilter, Tool};
 use rmcp::service::{Peer, RoleClient, ServiceError};
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 use tokio::time::error::Elapsed;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -107,6 +107,8 @@ pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: ServerHandles
 async fn supervise(config: Arc<ServerConfig>, connector: &impl Connect, handles: ServerHandles) {
     let mut backoff = Backoff::RESET;
     let mut connections = 0;
+    // Of a retry whose turn it is.
+    let mut turn = None;
     while !handles.stop.is_cancelled() {
         handles.waits(ServerStep::Secrets, None);
         // Each time: a variable may have been set and a secret changed.
@@ -119,14 +121,15 @@ async fn supervise(config: Arc<ServerConfig>, connector: &impl Connect, handles:
             Ok(resolved) => {
                 handles.state.send_modify(|state| state.phase = Phase::Connecting);
                 handles.waits(ServerStep::StartSlot, None);
+                let slot = start_slot(turn.take(), &handles);
                 // Nothing has changed but the time: clients and the tray show now that it takes long.
                 let slow = || handles.state.send_modify(|_| {});
                 let attempt = tokio::select! {
                     () = handles.stop.cancelled() => return,
-                    attempt = with_slot(&handles.starts, connector.connect(&resolved, &handles), slow) => attempt,
+                    attempt = with_slot(slot, connector.connect(&resolved, &handles), slow) => attempt,
                 };
                 handles.waits_no_longer();
-                handles.state.send_modify(|state| state.attempt = None);
+                handles.state.send_if_modified(|state| state.attempt.take().is_some());
                 Next::after(match attempt {
                     Ok(session) => {
                         connections += 1;
@@ -148,6 +151,7 @@ async fn supervise(config: Arc<ServerConfig>, connector: &impl Connect, handles:
         match next {
             Next::Now => {}
             Next::WaitFor(phase) => {
+                turn = None;
                 handles.waits_no_longer();
                 note_waiting(phase, &config, &handles);
                 tokio::select! {
@@ -157,12 +161,16 @@ async fn supervise(config: Arc<ServerConfig>, connector: &impl Connect, handles:
             }
             Next::Retry(error) => {
                 tracing::warn!(server = config.name, "{error}");
-                handles.waits(ServerStep::NextAttempt, Some(backoff.0));
+                let retry = handles.retries.plan(connections > 0, backoff.0);
+                handles.waits(ServerStep::NextAttempt, Some(retry.pause()));
                 handles.state.send_modify(|state| state.note_failure(error));
                 tokio::select! {
                     () = handles.stop.cancelled() => return,
                     () = handles.restart.notified() => backoff = Backoff::RESET,
-                    () = tokio::time::sleep(backoff.0) => backoff = backoff.next(),
+                    permit = retry.turn() => {
+                        turn = permit;
+                        backoff = backoff.next();
+                    }
                 }
             }
         }
@@ -180,9 +188,22 @@ fn count(error: &ConnectError, counts: &UsageCounts) {
     counts.add(counter);
 }
 
-/// Runs an attempt in one of the slots for starting servers. If it takes long, gives the slot back and reports it.
-async fn with_slot<T>(slots: &Semaphore, attempt: impl Future<Output = T>, slow: impl FnOnce()) -> T {
-    let slot = slots.acquire().await;
+/// The slot of a retry whose turn it is, or else a slot for starting servers.
+async fn start_slot(turn: Option<OwnedSemaphorePermit>, handles: &ServerHandles) -> Option<OwnedSemaphorePermit> {
+    match turn {
+        Some(turn) => Some(turn),
+        // It is never closed.
+        None => handles.starts.clone().acquire_owned().await.ok(),
+    }
+}
+
+/// Runs an attempt in a slot. If it takes long, gives the slot back and reports it.
+async fn with_slot<T>(
+    slot: impl Future<Output = Option<OwnedSemaphorePermit>>,
+    attempt: impl Future<Output = T>,
+    slow: impl FnOnce(),
+) -> T {
+    let slot = slot.await;
     let mut attempt = std::pin::pin!(attempt);
     match tokio::time::timeout(START_SLOT, &mut attempt).await {
         Ok(outcome) => outcome,
@@ -413,7 +434,7 @@ mod tests {
     use rmcp::service::ClientServiceExt;
     use serde_json::{Value, json};
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
-    use tokio::sync::{broadcast, mpsc, watch};
+    use tokio::sync::{Semaphore, broadcast, mpsc, watch};
     use tokio::task::JoinHandle;
     use tokio::time::Instant;
     use tokio_util::sync::CancellationToken;
@@ -424,6 +445,7 @@ mod tests {
     use crate::upstream::approvals::Approvals;
     use crate::upstream::isolation::Isolator;
     use crate::upstream::oauth::token_store::TokenStore;
+    use crate::upstream::retries::Retries;
     use crate::upstream::session::client_handler::Client;
     use crate::upstream::session::in_flight::SharedInFlight;
     use crate::upstream::session::protocol_version::Lifecycle;
@@ -550,6 +572,7 @@ mod tests {
         server: Arc<InMemory>,
         state: Arc<watch::Sender<Snapshot>>,
         restart: Arc<Notify>,
+        retries: Arc<Retries>,
         stop: CancellationToken,
         task: JoinHandle<()>,
         _directory: tempfile::TempDir,
@@ -566,6 +589,7 @@ mod tests {
             });
             let state = Arc::new(watch::Sender::new(Snapshot::new(config.clone(), Phase::Connecting)));
             let (restart, stop) = (Arc::<Notify>::default(), CancellationToken::new());
+            let retries = Arc::<Retries>::default();
             let handles = ServerHandles {
                 state: state.clone(),
                 approvals: Arc::new(Approvals::load(&directory.path().join("approvals.json"))),
@@ -580,6 +604,7 @@ mod tests {
                 broadcasts: broadcast::channel(8).0,
                 subscriptions: Arc::default(),
                 starts: Arc::new(Semaphore::new(1)),
+                retries: retries.clone(),
             };
             let server = Arc::new(InMemory {
                 began: Instant::now(),
@@ -593,6 +618,7 @@ mod tests {
                 server,
                 state,
                 restart,
+                retries,
                 stop,
                 task,
                 _directory: directory,
@@ -636,6 +662,21 @@ mod tests {
         supervised.restart.notify_one();
         let again = supervised.until(|state| state.is_connected() && state.reconnects == 1).await;
         assert_eq!(again.retries, 0);
+        supervised.end().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_restart_does_not_wait_for_the_retries_of_other_servers() {
+        let supervised = Supervised::begin(failed(2));
+        for _ in 0..1000 {
+            supervised.retries.plan(false, Duration::ZERO);
+        }
+        supervised.until(|state| state.retries == 1).await;
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        assert_eq!(supervised.server.attempts(), [0], "its retry has its turn after those of the others");
+        supervised.restart.notify_one();
+        supervised.until(|state| state.retries == 2).await;
+        assert_eq!(supervised.server.attempts(), [0, 50]);
         supervised.end().await;
     }
 
@@ -727,10 +768,11 @@ mod tests {
 
     #[tokio::test]
     async fn at_most_so_many_servers_start_at_the_same_time() {
-        let slots = Semaphore::new(1);
+        let slots = Arc::new(Semaphore::new(1));
+        let slot = || async { slots.clone().acquire_owned().await.ok() };
         let (done, wait) = oneshot::channel::<()>();
-        let first = with_slot(&slots, wait, || {});
-        let second = with_slot(&slots, std::future::ready(()), || {});
+        let first = with_slot(slot(), wait, || {});
+        let second = with_slot(slot(), std::future::ready(()), || {});
         let (mut first, mut second) = (std::pin::pin!(first), std::pin::pin!(second));
         assert!(futures_util::poll!(&mut first).is_pending() && futures_util::poll!(&mut second).is_pending());
         done.send(()).unwrap();

@@ -61,7 +61,7 @@ impl Notifications {
     pub fn new(proxy: Arc<Proxy>, session: SessionId, request: &Extensions) -> Notifications {
         let (only, origin) = (only(request), Origin::of(request));
         Notifications {
-            changes: proxy.upstreams().changes(),
+            changes: proxy.upstreams().tool_changes(),
             news: proxy.upstreams().broadcasts(),
             shown: ReportedTools::now(&proxy, only.as_deref(), &origin),
             proxy,

@@ -29,21 +29,24 @@ impl Scope {
     /// # Errors
     /// The server does not exist; the message lists the existing ones.
     pub fn of(proxy: &Proxy, only: Option<&str>, profile: &ProfileScope) -> Result<Scope, Failure> {
-        let mut servers = proxy.upstreams().snapshots();
+        let is_used = |server: &Snapshot| {
+            let name = server.config.name.as_str();
+            server.is_connected() && profile.allows(name) && only.is_none_or(|only| only == name)
+        };
+        // Copies only the servers in use: there may be a thousand others.
+        let part = |server: &Snapshot| (server.config.name.clone(), is_used(server).then(|| server.clone()));
         // Includes servers outside of the profile, so that a name means the same in every profile.
-        let configured: BTreeSet<String> = servers.iter().map(|server| server.config.name.clone()).collect();
-        servers.retain(|server| profile.allows(&server.config.name));
-        let allowed = servers.iter().map(|server| server.config.name.clone()).collect();
-        if let Some(only) = only {
-            servers.retain(|server| server.config.name == only);
-            if servers.is_empty() {
-                let known = configured.iter().map(String::as_str).filter(|name| profile.allows(name));
-                let known: Vec<&str> = known.collect();
-                let text = format!("no server is named `{only}`; there are: {}", known.join(", "));
-                return Err(Failure::new(FailureKind::NotFound, text));
-            }
+        let (configured, used): (BTreeSet<String>, Vec<Option<Snapshot>>) =
+            proxy.upstreams().each(part).into_iter().unzip();
+        let allowed: BTreeSet<String> = configured.iter().filter(|name| profile.allows(name)).cloned().collect();
+        if let Some(only) = only
+            && !allowed.contains(only)
+        {
+            let known: Vec<&str> = allowed.iter().map(String::as_str).collect();
+            let text = format!("no server is named `{only}`; there are: {}", known.join(", "));
+            return Err(Failure::new(FailureKind::NotFound, text));
         }
-        servers.retain(Snapshot::is_connected);
+        let servers = used.into_iter().flatten().collect();
         Ok(Scope {
             servers,
             configured,

@@ -13,10 +13,9 @@ use crate::config::profiles::ProfileScope;
 use crate::gateway::direct_mode::qualified_name::offered;
 use crate::gateway::direct_mode::scope::Scope;
 use crate::gateway::direct_mode::strict_schema;
-use crate::gateway::profile::View;
 use crate::gateway::search_mode::schema::pruned;
 use crate::gateway::tool_calls::Proxy;
-use crate::upstream::snapshot::Phase;
+use crate::upstream::snapshot::Snapshot;
 
 /// Average bytes of a tool's definition per token, measured with o200k on 1,228 tools.
 pub const BYTES_PER_TOKEN: usize = 4;
@@ -26,8 +25,9 @@ pub type ToolLists = Vec<(String, Arc<Vec<Tool>>)>;
 
 /// Returns the tools to list; `None` if there are none or too many, or while servers are starting.
 pub fn lists(proxy: &Proxy, most_tokens: usize, profile: &ProfileScope) -> Option<ToolLists> {
-    let servers = View::new(proxy.upstreams(), profile).snapshots();
-    if most_tokens == 0 || servers.iter().any(|server| server.phase == Phase::Connecting) {
+    // A server that failed and is tried again does not count: the list would change with every retry.
+    let is_starting = |server: &Snapshot| server.is_starting() && profile.allows(&server.config.name);
+    if most_tokens == 0 || proxy.upstreams().any(is_starting) {
         return None;
     }
     let lists = Scope::of(proxy, None, profile).ok()?.tool_lists();

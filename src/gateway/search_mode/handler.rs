@@ -89,7 +89,7 @@ impl ServerHandler for Handler {
 
     /// Notifies the client when `/mcp` switches between the search and the servers' own tools, and when those change.
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        let mut changes = self.proxy.upstreams().changes();
+        let mut changes = self.proxy.upstreams().tool_changes();
         let (proxy, control) = (self.proxy.clone(), self.control.clone());
         let origin = Origin::of(&context.extensions);
         let mut shown = self.few_tools(&self.proxy.profile_scope(&origin));

@@ -91,11 +91,9 @@ impl OwnTools {
     /// Rebuilds the index if any server's tools have changed. Runs on the blocking pool: indexing thousands of tools
     /// takes long enough to delay requests.
     pub async fn reindex(&self) {
-        let servers = self.upstreams.snapshots();
-        let tools: Vec<Indexed> = servers
-            .iter()
-            .map(|server| (server.config.name.clone(), server.shared_tools(), server.pending.clone(), lock(server)))
-            .collect();
+        let tools: Vec<Indexed> = self
+            .upstreams
+            .each(|server| (server.config.name.clone(), server.shared_tools(), server.pending.clone(), lock(server)));
         let same = |(one, other): (&Indexed, &Indexed)| {
             (&one.0, one.3) == (&other.0, other.3)
                 && one.1.as_ref().map(Arc::as_ptr) == other.1.as_ref().map(Arc::as_ptr)
@@ -107,8 +105,12 @@ impl OwnTools {
                 return;
             }
         }
-        let approvals = self.upstreams.approvals();
-        let make = move || (ToolIndex::of(&servers), UnavailableTools::of(&servers, &approvals));
+        let upstreams = self.upstreams.clone();
+        let make = move || {
+            // If these are newer than `tools`, another change was announced, and the next call rebuilds the index.
+            let servers = upstreams.snapshots();
+            (ToolIndex::of(&servers), UnavailableTools::of(&servers, &upstreams.approvals()))
+        };
         let Ok((index, locked)) = tokio::task::spawn_blocking(make).await else {
             return;
         };

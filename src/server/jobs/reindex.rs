@@ -56,7 +56,7 @@ pub fn follow(
 async fn reindex(upstreams: Arc<UpstreamPool>, proxy: Arc<Proxy>, recorder: Recorder, taken_up: watch::Sender<()>) {
     let mut changes = upstreams.changes();
     while changes.changed().await.is_ok() {
-        if upstreams.snapshots().iter().any(Snapshot::is_connected) {
+        if upstreams.any(Snapshot::is_connected) {
             recorder.server_connected();
         }
         proxy.reindex().await;

@@ -7,7 +7,7 @@ use crate::upstream::pool::UpstreamPool;
 
 /// Follows the servers. Never returns while the pool lives.
 pub async fn scan_new_tools(pool: Arc<UpstreamPool>) {
-    let mut changes = pool.changes();
+    let mut changes = pool.tool_changes();
     let mut held = Held::default();
     while changes.changed().await.is_ok() {
         let pool = pool.clone();

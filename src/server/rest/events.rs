@@ -1,6 +1,6 @@
 //! `/events`: every client gets every event, and after a reconnection the events that it missed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +24,11 @@ use crate::server::state::App;
 /// The Go core's interval.
 const PING: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(5);
+/// With a thousand servers, describing them all takes long. It may take this fraction of the time, so the more servers there are, the
+/// more changes are reported together.
+const SHARE: u32 = 10;
+/// How late a change is reported at most.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// Serves the stream until the core stops: first `status`, or the events after `Last-Event-ID`; then every change, and
 /// a `ping` every 30 s.
@@ -44,8 +49,7 @@ pub async fn log_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
     let mut ready = app.ready.clone();
     // Changes of other settings and errors in the configuration affect only the status.
     let (mut config, mut config_error) = (app.config.subscribe(), app.config.errors());
-    let (mut status, mut servers) = (app.status(), app.servers());
-    let mut outcomes = Outcomes::of(&servers);
+    let mut reported = Reported::now(&app);
     loop {
         tokio::select! {
             () = app.stop.cancelled() => return,
@@ -54,23 +58,62 @@ pub async fn log_changes(app: Arc<App>, mut changes: watch::Receiver<u64>) {
             changed = config.changed() => if changed.is_err() { return },
             changed = config_error.changed() => if changed.is_err() { return },
         }
-        let servers_now = app.servers();
-        if servers_now != servers {
-            for change in outcomes.changes(&servers_now) {
+        let reporting = app.clone();
+        let report = tokio::task::spawn_blocking(move || {
+            let began = Instant::now();
+            reported.report(&reporting);
+            (reported, began.elapsed())
+        });
+        // It fails only when the runtime ends.
+        let Ok((after, took)) = report.await else { return };
+        reported = after;
+        if !app.pause(rest(took)).await {
+            return;
+        }
+    }
+}
+
+/// How long to wait after a report that took this time.
+fn rest(took: Duration) -> Duration {
+    took.saturating_mul(SHARE - 1).min(LONGEST_REST)
+}
+
+/// The state in the latest events.
+struct Reported {
+    status: Status,
+    servers: Servers,
+    outcomes: Outcomes,
+}
+
+impl Reported {
+    fn now(app: &App) -> Reported {
+        let servers = app.servers();
+        Reported {
+            status: app.status(),
+            outcomes: Outcomes::of(&servers),
+            servers,
+        }
+    }
+
+    /// Logs an event for every difference.
+    fn report(&mut self, app: &App) {
+        let servers = app.servers();
+        if servers != self.servers {
+            for change in self.outcomes.changes(&servers) {
                 app.activity.change(change);
             }
-            servers = servers_now;
             app.events.add(EVENT_SERVERS_CHANGED, servers_changed(ChangeReason::State, &servers));
+            self.servers = servers;
         }
-        let status_now = app.status();
+        let status = app.status();
         let same = Status {
-            timestamp: status_now.timestamp,
-            status: status_now.status.clone(),
-            ..status.clone()
+            timestamp: status.timestamp,
+            status: status.status.clone(),
+            ..self.status.clone()
         };
-        if status_now != same || status_now.status.phase != status.status.phase {
-            app.events.add(EVENT_STATUS, line(&status_now));
-            status = status_now;
+        if status != same || status.status.phase != self.status.status.phase {
+            app.events.add(EVENT_STATUS, line(&status));
+            self.status = status;
         }
     }
 }
@@ -98,7 +141,8 @@ impl Outcomes {
     /// Returns the changes of servers that connected or failed. A retry that fails again is a change only if the cause
     /// differs.
     fn changes(&mut self, now: &Servers) -> Vec<Change> {
-        self.0.retain(|name, _| now.servers.iter().any(|server| server.name == *name));
+        let names: BTreeSet<&str> = now.servers.iter().map(|server| server.name.as_str()).collect();
+        self.0.retain(|name, _| names.contains(name.as_str()));
         now.servers.iter().filter_map(|server| self.change(server)).collect()
     }
 
@@ -239,6 +283,12 @@ mod tests {
             }],
             ..Servers::default()
         }
+    }
+
+    #[test]
+    fn reports_about_many_servers_leave_time_for_calls() {
+        assert_eq!(rest(Duration::from_millis(2)), Duration::from_millis(18));
+        assert_eq!(rest(Duration::from_secs(5)), LONGEST_REST);
     }
 
     #[test]
