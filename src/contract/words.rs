@@ -304,6 +304,16 @@ words! {
         Waiting = "waiting",
     }
 
+    /// What is missing before a report can be sent.
+    SendingNeeds {
+        /// The URL of a collector: none is set, and none is built in.
+        Endpoint = "endpoint",
+        /// A usable URL: the one that is set is neither HTTPS nor on this computer.
+        ValidEndpoint = "valid_endpoint",
+        /// The user has not seen the notice.
+        Notice = "notice",
+    }
+
     /// The kind of releases that an update check considers.
     ReleaseChannel {
         Stable = "stable",

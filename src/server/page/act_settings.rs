@@ -18,7 +18,7 @@ use crate::server::page::layout::{encoded, number};
 use crate::server::page::pages::Pages;
 use crate::server::page::settings;
 use crate::server::page::settings_undo::{Change, SettingsChange, changed};
-use crate::server::page::show::{ConfigAnswer, settings_page};
+use crate::server::page::show::settings_page;
 
 type Core = State<Arc<Pages>>;
 type Who = Extension<Visitor>;
@@ -30,7 +30,7 @@ pub(super) async fn save_settings(
     Extension(visitor): Who,
     Extension(Submitted(fields)): Sent,
 ) -> Response {
-    let answer: ConfigAnswer = match pages.api.get("/api/v1/config").await {
+    let answer = match pages.settings().await {
         Ok(answer) => answer,
         Err(error) => return settings_page(&pages, &visitor, Some((error.message.as_str(), &fields))).await,
     };
@@ -81,7 +81,7 @@ async fn undo(pages: &Pages, id: &str) -> Result<ConfigApplied, ApiError> {
     let found: OneActivity = pages.api.get(&format!("/api/v1/activity/{}", encoded(id))).await?;
     let change = SettingsChange::of(&found.activity);
     let change = change.ok_or_else(|| ApiError::new(409, "This entry is not a change of settings."))?;
-    let answer: ConfigAnswer = pages.api.get("/api/v1/config").await?;
+    let answer = pages.settings().await?;
     let changes = change.undo(&answer.config).map_err(|error| ApiError::new(409, error.to_string()))?;
     apply(pages, &answer.config, changes).await
 }

@@ -39,11 +39,15 @@ pub(super) fn view(frame: &Frame, shown: &Privacy) -> Markup {
 fn reports(frame: &Frame, shown: &Privacy) -> Markup {
     let enabled = shown.telemetry.as_ref().is_some_and(|state| state.enabled);
     let sending = shown.telemetry.as_ref().is_some_and(|state| state.sending == Sending::On);
+    let no_collector = shown.telemetry.as_ref().is_some_and(|state| state.no_collector().is_some());
     html! {
         section.panel aria-labelledby="reports" {
             div.between {
                 h2 #reports { "Anonymous usage reports" }
-                @if sending { (badge("good", "On")) } @else if enabled { (badge("off", "On, but nothing is sent")) } @else { (badge("off", "Off")) }
+                @if sending { (badge("good", "On")) }
+                @else if no_collector { (badge("off", "Nothing is sent")) }
+                @else if enabled { (badge("off", "On, but nothing is sent")) }
+                @else { (badge("off", "Off")) }
             }
             @if let Some(state) = &shown.telemetry { p { (state.reason) } }
             @if enabled || shown.settings.pointer("/telemetry/enabled") == Some(&Value::Bool(false)) {
@@ -56,7 +60,10 @@ fn reports(frame: &Frame, shown: &Privacy) -> Markup {
             h3 { "The next report" }
             @match &shown.report {
                 Some(report) => {
-                    p.quiet { "This is all of it: counts and categories, no names and no content." }
+                    p.quiet {
+                        @if no_collector { "It would contain this, if it could be sent: " } @else { "This is all of it: " }
+                        "counts and categories, no names and no content."
+                    }
                     div.table { table.narrow { thead { tr { th { "Field" } th { "Value" } } } tbody { (fields("", report)) } } }
                 }
                 None if shown.telemetry.as_ref().is_some_and(|state| state.reason == shown.reason) => { p.quiet { "There is none." } }
@@ -208,6 +215,29 @@ mod tests {
         assert!(shown(json!({"telemetry": {"enabled": false}})).contains("Turn on"));
         let by_variable = shown(json!({}));
         assert!(!by_variable.contains("Turn on") && by_variable.contains("remove this variable"), "{by_variable}");
+    }
+
+    #[test]
+    fn reports_that_cannot_be_sent_are_not_shown_as_on() {
+        let shown = |needs: Option<&str>| {
+            let telemetry = TelemetryState {
+                enabled: true,
+                sending: Sending::Waiting,
+                needs: needs.map(Into::into),
+                ..TelemetryState::default()
+            };
+            let privacy = Privacy {
+                telemetry: Some(telemetry),
+                report: Some(json!({"a": 1})),
+                ..Privacy::default()
+            };
+            view(&Frame::default(), &privacy).into_string()
+        };
+        let text = shown(Some("endpoint"));
+        assert!(text.contains(">Nothing is sent<") && text.contains("if it could be sent"), "{text}");
+        assert!(text.contains("Turn off"), "{text}");
+        let text = shown(Some("notice"));
+        assert!(text.contains("On, but nothing is sent") && text.contains("This is all of it"), "{text}");
     }
 
     #[test]
