@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::contract::api::{Sending, TelemetryState};
 use crate::server::page::layout::{Frame, badge, button_for, foreign, heading, message, number, page, time, token};
+use crate::server::page::shown_values;
 
 /// The page's data.
 #[derive(Debug, Default)]
@@ -138,14 +139,27 @@ fn fields(prefix: &str, value: &Value) -> Markup {
     }
 }
 
-fn text<'a>(settings: &'a Value, pointer: &str, usual: &'a str) -> &'a str {
-    settings.pointer(pointer).and_then(Value::as_str).unwrap_or(usual)
+/// The settings of the activity log in a form: the key, and the name of the field.
+pub(super) const ACTIVITY_FIELDS: [(&str, &str); 4] = [
+    ("activity_bodies", "activity_bodies"),
+    ("sensitive_data.arguments", "arguments"),
+    ("sensitive_data.results", "results"),
+    ("activity_retention_days", "days"),
+];
+
+/// Returns the value that the form shows for a key of [`ACTIVITY_FIELDS`].
+pub(super) fn shown_activity(settings: &Value, key: &str) -> String {
+    let value = settings.pointer(&format!("/{}", key.replace('.', "/")));
+    match key {
+        "activity_retention_days" => value.and_then(Value::as_u64).filter(|days| *days > 0).unwrap_or(30).to_string(),
+        "activity_bodies" => value.and_then(Value::as_str).unwrap_or("off").to_owned(),
+        _ => value.and_then(Value::as_str).unwrap_or("warn").to_owned(),
+    }
 }
 
 fn bodies(frame: &Frame, shown: &Privacy) -> Markup {
-    let stored = text(&shown.settings, "/activity_bodies", "off");
-    let days =
-        shown.settings.get("activity_retention_days").and_then(Value::as_u64).filter(|days| *days > 0).unwrap_or(30);
+    let [stored, arguments, results, days] = ACTIVITY_FIELDS.map(|(key, _)| shown_activity(&shown.settings, key));
+    let values = ACTIVITY_FIELDS.map(|(key, _)| (key, shown_activity(&shown.settings, key)));
     let choose = |name: &str, label: &str, given: &str, choices: &[(&str, &str)]| {
         html! {
             label { span { (label) } select name=(name) { @for (value, word) in choices { option value=(value) selected[*value == given] { (word) } } } }
@@ -162,9 +176,10 @@ fn bodies(frame: &Frame, shown: &Privacy) -> Markup {
             h2 #bodies { "Activity on this computer" }
             form.fields method="post" action="/ui/privacy/activity" {
                 (token(frame))
-                (choose("activity_bodies", "Arguments and results of calls", stored, &[("off", "Do not store"), ("redacted", "Store without secrets"), ("full", "Store everything")]))
-                (choose("arguments", "Sensitive data in arguments", text(&shown.settings, "/sensitive_data/arguments", "warn"), &actions))
-                (choose("results", "Sensitive data in results", text(&shown.settings, "/sensitive_data/results", "warn"), &actions))
+                (shown_values::field(values))
+                (choose("activity_bodies", "Arguments and results of calls", &stored, &[("off", "Do not store"), ("redacted", "Store without secrets"), ("full", "Store everything")]))
+                (choose("arguments", "Sensitive data in arguments", &arguments, &actions))
+                (choose("results", "Sensitive data in results", &results, &actions))
                 label { span { "Keep entries for (days)" } input type="number" name="days" min="1" max="3650" value=(days); }
                 button.primary type="submit" { "Save" }
             }
