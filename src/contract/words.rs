@@ -304,13 +304,13 @@ words! {
         Waiting = "waiting",
     }
 
-    /// What is missing before a report can be sent.
+    /// A condition that must be met before a report can be sent.
     SendingNeeds {
-        /// The URL of a collector: none is set, and none is built in.
+        /// A collector: no URL is set, and none is built in.
         Endpoint = "endpoint",
-        /// A usable URL: the one that is set is neither HTTPS nor on this computer.
+        /// A usable URL of the collector: the one that is set is neither HTTPS nor on this computer.
         ValidEndpoint = "valid_endpoint",
-        /// The user has not seen the notice.
+        /// The user must see the notice.
         Notice = "notice",
     }
 

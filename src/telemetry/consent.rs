@@ -90,7 +90,7 @@ impl Consent {
         }
     }
 
-    /// What is missing before a report can be sent, if telemetry is on.
+    /// Returns the first condition that is not met before a report can be sent, if telemetry is on.
     pub fn needs(&self) -> Option<SendingNeeds> {
         match self {
             Consent::Off(_) | Consent::Send(_) => None,

@@ -70,14 +70,15 @@ pub struct TelemetryState {
     /// The user has seen the notice about what is sent and how to turn it off.
     #[serde(default)]
     pub notice_shown: bool,
-    /// What is missing before a report can be sent. Absent if nothing is, while telemetry is off, and in older versions.
+    /// The first condition that is not met before a report can be sent. Absent if all are met, while telemetry is off, and in
+    /// older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<SendingNeeds>,
 }
 
 impl TelemetryState {
     /// Returns why telemetry is on without effect: there is no collector that a report could be sent to. Cores that do not
-    /// tell what is missing count as able to send.
+    /// report it count as able to send.
     pub fn no_collector(&self) -> Option<&'static str> {
         match self.needs {
             Some(SendingNeeds::Endpoint) => Some("no endpoint is set"),

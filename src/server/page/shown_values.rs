@@ -14,7 +14,7 @@ const FIELD: &str = "shown_values";
 /// Maximum number of characters of a value in a message.
 const MOST_SHOWN: usize = 100;
 
-/// What a form does to a value.
+/// The effect of a form on a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Edit {
     /// The user left it as it was shown, or entered its current value.
