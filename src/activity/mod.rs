@@ -10,6 +10,7 @@ mod export;
 mod filter;
 mod header;
 mod log;
+mod prefilter;
 mod reading;
 mod store;
 mod summary;

@@ -8,10 +8,42 @@ use jiff::Timestamp;
 
 use crate::activity::filter::Filter;
 use crate::activity::header::Header;
-use crate::activity::store::{Order, Store, id_of};
+use crate::activity::prefilter::Prefilter;
+use crate::activity::store::{Order, Row, Store, id_of};
 use crate::activity::summary::{UsageWindow, Window, summarise};
 use crate::activity::totals::{CountKey, Totals};
 use crate::contract::api::{ActivityKind, ActivityList, ActivityRecord, ActivitySummary, ActivityUsage};
+
+/// A record that matches a filter.
+struct Found<'a> {
+    /// Its header, if that was read.
+    header: Option<Header<'a>>,
+    source: Source<'a>,
+}
+
+enum Source<'a> {
+    Memory(&'a ActivityRecord),
+    Store(&'a Row<'a>),
+}
+
+impl Found<'_> {
+    /// Returns the record; `None` if it is unreadable.
+    fn record(&self) -> Option<ActivityRecord> {
+        match self.source {
+            Source::Memory(record) => Some(record.clone()),
+            Source::Store(row) => row.record(),
+        }
+    }
+
+    /// Visits its header; returns `true` if that is unreadable.
+    fn visit_header(&self, visit: impl FnOnce(&Header<'_>) -> bool) -> bool {
+        match (&self.header, &self.source) {
+            (Some(header), _) => visit(header),
+            (None, Source::Memory(record)) => visit(&Header::of(record)),
+            (None, Source::Store(row)) => row.header().is_none_or(|header| visit(&header)),
+        }
+    }
+}
 
 /// The records at one moment. Every function waits for the disk.
 #[derive(Debug, Default)]
@@ -24,48 +56,24 @@ pub(super) struct Reading {
 impl Reading {
     /// Visits the matching records, newest first, until the visitor returns `false`.
     pub(super) fn each(&self, filter: &Filter, mut visit: impl FnMut(ActivityRecord) -> bool) {
-        self.each_after(filter, 0, &mut visit);
-    }
-
-    /// Like `each`, without the first `skip` matching records.
-    fn each_after(&self, filter: &Filter, skip: usize, visit: &mut dyn FnMut(ActivityRecord) -> bool) {
-        let before = filter.before.unwrap_or(u64::MAX);
-        let oldest = self.unstored.front().map_or(u64::MAX, |(id, _)| *id);
-        let mut skip = skip;
-        for (id, record) in self.unstored.iter().rev() {
-            if *id >= before || !filter.matches(&Header::of(record)) {
-                continue;
-            }
-            if skip > 0 {
-                skip -= 1;
-            } else if !visit(record.as_ref().clone()) {
-                return;
-            }
-        }
-        let Some(store) = &self.store else { return };
-        let all_match = filter.is_empty();
-        // Records from memory may have been stored since.
-        let ids = (first_id(filter), Bound::Excluded(before.min(oldest)));
-        store.each(ids, Order::NewestFirst, |row| {
-            if !all_match && !row.header().is_some_and(|header| filter.matches(&header)) {
-                return true;
-            }
-            if skip > 0 {
-                skip -= 1;
-                return true;
-            }
-            row.record().is_none_or(&mut *visit)
-        });
+        self.scan(filter, Order::NewestFirst, |found| found.record().is_none_or(&mut visit));
     }
 
     /// Visits the headers of the matching records in this order, until the visitor returns `false`.
     fn each_header(&self, filter: &Filter, order: Order, mut visit: impl FnMut(&Header<'_>) -> bool) {
+        self.scan(filter, order, |found| found.visit_header(&mut visit));
+    }
+
+    /// Visits the matching records in this order, until the visitor returns `false`. Reads as little of each as possible.
+    fn scan(&self, filter: &Filter, order: Order, mut visit: impl FnMut(&Found<'_>) -> bool) {
         let before = filter.before.unwrap_or(u64::MAX);
         let oldest = self.unstored.front().map_or(u64::MAX, |(id, _)| *id);
-        let in_memory = |visit: &mut dyn FnMut(&Header<'_>) -> bool| {
+        let in_memory = |visit: &mut dyn FnMut(&Found<'_>) -> bool| {
             let mut visit_one = |(id, record): &(u64, Arc<ActivityRecord>)| {
-                let header = Header::of(record);
-                *id >= before || !filter.matches(&header) || visit(&header)
+                let (header, source) = (Header::of(record), Source::Memory(record));
+                let matches = *id < before && filter.matches(&header);
+                let header = Some(header);
+                !matches || visit(&Found { header, source })
             };
             match order {
                 Order::NewestFirst => self.unstored.iter().rev().all(&mut visit_one),
@@ -77,8 +85,18 @@ impl Reading {
         }
         let mut goes_on = true;
         if let Some(store) = &self.store {
-            store.each((first_id(filter), Bound::Excluded(before.min(oldest))), order, |row| {
-                goes_on = row.header().is_none_or(|header| !filter.matches(&header) || visit(&header));
+            let all_match = filter.is_empty();
+            let mut prefilter = Prefilter::new(filter);
+            // Records from memory may have been stored since.
+            let ids = (first_id(filter), Bound::Excluded(before.min(oldest)));
+            store.each(ids, order, |row| {
+                let source = Source::Store(row);
+                if all_match {
+                    goes_on = visit(&Found { header: None, source });
+                } else if prefilter.may_match(row.json) {
+                    let header = row.header().filter(|header| filter.matches(header));
+                    goes_on = header.is_none() || visit(&Found { header, source });
+                }
                 goes_on
             });
         }
@@ -89,35 +107,49 @@ impl Reading {
 
     /// Returns a page of records, newest first, and the number of all matching records.
     pub(super) fn list(&self, filter: &Filter, limit: usize, offset: usize) -> ActivityList {
-        let counted = self.count(filter);
-        let limit_here = if counted.is_none_or(|count| offset < count) { limit } else { 0 };
-        let mut found = self.page(filter, limit_here, offset);
-        found.limit = limit;
-        found.total = counted.unwrap_or_else(|| {
-            let mut number = 0;
-            self.each_header(filter, Order::NewestFirst, |_| {
-                number += 1;
-                true
-            });
-            number
-        });
-        found
-    }
-
-    /// Returns a page of records, newest first, without their number.
-    pub(super) fn page(&self, filter: &Filter, limit: usize, offset: usize) -> ActivityList {
-        let mut found = ActivityList {
+        if let Some(total) = self.count(filter) {
+            // Does not look for more records than there are: that would read all of them.
+            let most = limit.min(total.saturating_sub(offset));
+            return ActivityList {
+                total,
+                limit,
+                ..self.page(filter, most, offset)
+            };
+        }
+        let mut list = ActivityList {
             limit,
             offset,
             ..ActivityList::default()
         };
+        self.scan(filter, Order::NewestFirst, |found| {
+            if list.total >= offset && list.activities.len() < limit {
+                list.activities.extend(found.record());
+            }
+            list.total += 1;
+            true
+        });
+        list
+    }
+
+    /// Returns a page of records, newest first, without their number.
+    pub(super) fn page(&self, filter: &Filter, limit: usize, offset: usize) -> ActivityList {
+        let mut list = ActivityList {
+            limit,
+            offset,
+            ..ActivityList::default()
+        };
+        let mut skip = offset;
         if limit > 0 {
-            self.each_after(filter, offset, &mut |record| {
-                found.activities.push(record);
-                found.activities.len() < limit
+            self.scan(filter, Order::NewestFirst, |found| {
+                if skip > 0 {
+                    skip -= 1;
+                } else {
+                    list.activities.extend(found.record());
+                }
+                list.activities.len() < limit
             });
         }
-        found
+        list
     }
 
     /// Returns one record.
@@ -202,7 +234,7 @@ impl Reading {
 
     /// Returns the counts of the matching records in the store and in memory.
     fn counts(&self, filter: &Filter) -> Vec<(CountKey, u64)> {
-        let stored = self.store.as_ref().map(Store::counts).unwrap_or_default();
+        let stored = self.store.as_ref().map(|store| store.counts(&filter.kinds)).unwrap_or_default();
         let is_counted =
             |((kind, status, server, tool), _): &&(CountKey, u64)| filter.matches_counted(kind, status, server, tool);
         let mut found: Vec<(CountKey, u64)> = stored.by_key.iter().filter(is_counted).cloned().collect();

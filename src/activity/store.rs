@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::activity::header::Header;
 use crate::activity::totals::{CountKey, HOUR, PERIOD, PeriodTotals, ToolTotals, Totals, period_of};
 use crate::activity::totals_tables::{self, existing};
-use crate::contract::api::ActivityRecord;
+use crate::contract::api::{ActivityKind, ActivityRecord};
 use crate::os::redb_file::{OpenError, open_store};
 
 /// JSON of each record by its ID, without its contents. Older versions stored the contents here, too.
@@ -86,7 +86,7 @@ pub(super) struct WindowTotals {
 /// A stored record that is being visited.
 pub(super) struct Row<'a> {
     pub id: u64,
-    json: &'a [u8],
+    pub json: &'a [u8],
     contents: Option<&'a ReadOnlyTable<u64, &'static [u8]>>,
 }
 
@@ -128,7 +128,7 @@ impl Store {
 
     /// Computes the totals again if a version without them has written to the store.
     fn complete_totals(&self) -> Result<(), redb::Error> {
-        let stored = self.counts();
+        let stored = self.counts(&[]);
         let counted: u64 = stored.by_key.iter().map(|(_, count)| count).sum();
         if usize::try_from(counted) == Ok(stored.all) {
             return Ok(());
@@ -170,8 +170,9 @@ impl Store {
         })
     }
 
-    /// Returns the number of records, in total and by type, status, server and tool.
-    pub(super) fn counts(&self) -> Counts {
+    /// Returns the number of records, in total and by type, status, server and tool; by these only for the given types, if
+    /// any.
+    pub(super) fn counts(&self, kinds: &[ActivityKind]) -> Counts {
         self.read(|transaction| {
             let Some(table) = existing(transaction.open_table(RECORDS))? else {
                 return Ok(Counts::default());
@@ -179,7 +180,7 @@ impl Store {
             Ok(Counts {
                 all: usize::try_from(table.len()?).unwrap_or(usize::MAX),
                 last_id: table.last()?.map_or(0, |(id, _)| id.value()),
-                by_key: totals_tables::counts(transaction)?,
+                by_key: totals_tables::counts(transaction, kinds)?,
             })
         })
     }
@@ -461,10 +462,10 @@ mod tests {
         assert_eq!(ids(&store), [3, 2]);
         drop(store);
         let store = Store::open(&path, now).unwrap();
-        assert_eq!((store.counts().all, store.last_id()), (2, 3));
+        assert_eq!((store.counts(&[]).all, store.last_id()), (2, 3));
         assert!(store.get(1).is_none());
         assert_eq!(store.get(2).map(|record| record.id).as_deref(), Some("2"));
-        assert_eq!((store.clear(), store.counts().all), (Ok(2), 0));
+        assert_eq!((store.clear(), store.counts(&[]).all), (Ok(2), 0));
     }
 
     #[test]
@@ -485,7 +486,7 @@ mod tests {
             )
             .unwrap();
         assert_eq!(ids(&store).first(), Some(&100));
-        assert_eq!(store.counts().all, 10);
+        assert_eq!(store.counts(&[]).all, 10);
     }
 
     fn call(id: u64, server: &str, timestamp: &str, ms: u64) -> (u64, Arc<ActivityRecord>) {
@@ -504,7 +505,7 @@ mod tests {
     }
 
     fn number(store: &Store, server: &str) -> u64 {
-        store.counts().by_key.iter().filter(|((_, _, name, _), _)| name == server).map(|(_, count)| count).sum()
+        store.counts(&[]).by_key.iter().filter(|((_, _, name, _), _)| name == server).map(|(_, count)| count).sum()
     }
 
     #[test]
@@ -523,6 +524,14 @@ mod tests {
         store.append(&records, Retention::default(), now).unwrap();
         store.append(&[call(micros(times[3]) + 1, "b", times[3], 9)], Retention::default(), now).unwrap();
         assert_eq!((number(&store, "a"), number(&store, "b")), (3, 1), "the old one is gone");
+        for (kinds, found) in [
+            (vec!["tool_call"], 2),
+            (vec!["tool", "tool_call_", "a"], 0),
+            (vec!["tool_call"; 2], 2),
+        ] {
+            let kinds: Vec<ActivityKind> = kinds.into_iter().map(Into::into).collect();
+            assert_eq!(store.counts(&kinds).by_key.len(), found, "{kinds:?}");
+        }
         let window = store.window(at("2026-03-01T11:05:00Z"), true);
         let calls: u64 = window.timeline.iter().map(|(_, calls)| calls.calls).sum();
         let of_a = &window.tools[&("a".to_owned(), "t".to_owned())];
@@ -530,7 +539,7 @@ mod tests {
         assert_eq!(window.last_id, micros(times[3]) + 1);
         assert_eq!(store.window(at("2026-01-01T00:00:00Z"), true).timeline.len(), 3);
         assert_eq!(store.get(records[1].0).unwrap().response.as_deref(), Some("long"));
-        assert_eq!((store.clear(), store.counts().by_key.len()), (Ok(4), 0));
+        assert_eq!((store.clear(), store.counts(&[]).by_key.len()), (Ok(4), 0));
         assert!(store.window(Timestamp::UNIX_EPOCH, true).tools.is_empty());
     }
 
@@ -587,7 +596,7 @@ mod tests {
         let path = directory.path().join("a.redb");
         std::fs::write(&path, b"not a store").unwrap();
         let store = Store::open(&path, at("2026-03-01T00:00:00Z")).unwrap();
-        assert_eq!(store.counts().all, 0);
+        assert_eq!(store.counts(&[]).all, 0);
         assert_eq!(std::fs::read(directory.path().join("a.redb.corrupt-2026-03-01")).unwrap(), b"not a store");
     }
 }

@@ -1,10 +1,12 @@
 //! The tables of the running totals in the store.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
 
 use crate::activity::totals::{CountKey, HOUR, PERIOD, PeriodTotals, ToolTotals, Totals, period_of};
+use crate::contract::words::ActivityKind;
 
 /// Number of records by type, status, server and tool.
 const COUNTS: TableDefinition<'_, (&str, &str, &str, &str), u64> = TableDefinition::new("activity_counts");
@@ -57,16 +59,31 @@ pub(super) fn clear(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     Ok(())
 }
 
-/// Returns the number of records by type, status, server and tool.
-pub(super) fn counts(transaction: &ReadTransaction) -> Result<Vec<(CountKey, u64)>, redb::Error> {
+/// Returns the number of records by type, status, server and tool; only for these types, if any.
+pub(super) fn counts(
+    transaction: &ReadTransaction,
+    kinds: &[ActivityKind],
+) -> Result<Vec<(CountKey, u64)>, redb::Error> {
     let Some(table) = existing(transaction.open_table(COUNTS))? else {
         return Ok(Vec::new());
     };
     let mut found = Vec::new();
-    for entry in table.iter()? {
-        let (key, count) = entry?;
-        let (kind, status, server, tool) = key.value();
-        found.push(((kind.into(), status.into(), server.to_owned(), tool.to_owned()), count.value()));
+    let mut read = |from: Bound<(&str, &str, &str, &str)>, to: Bound<(&str, &str, &str, &str)>| {
+        for entry in table.range::<(&str, &str, &str, &str)>((from, to))? {
+            let (key, count) = entry?;
+            let (kind, status, server, tool) = key.value();
+            found.push(((kind.into(), status.into(), server.to_owned(), tool.to_owned()), count.value()));
+        }
+        Ok::<(), redb::Error>(())
+    };
+    if kinds.is_empty() {
+        read(Bound::Unbounded, Bound::Unbounded)?;
+    }
+    let words: BTreeSet<&str> = kinds.iter().map(ActivityKind::word).collect();
+    for word in words {
+        // The next word in the order of the keys.
+        let next = format!("{word}\0");
+        read(Bound::Included((word, "", "", "")), Bound::Excluded((next.as_str(), "", "", "")))?;
     }
     Ok(found)
 }

@@ -183,7 +183,7 @@ pub fn fact_lines(facts: &Facts) -> Vec<(&'static str, String)> {
         Some(false) => "no",
         None => "unknown",
     };
-    lines.push(("Starts at login", autostart.to_owned()));
+    lines.push(("Run at startup", autostart.to_owned()));
     lines
 }
 

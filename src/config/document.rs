@@ -97,6 +97,11 @@ impl Document {
         self.0.insert(key.to_owned(), value);
     }
 
+    /// Removes a setting at the top level.
+    pub fn remove(&mut self, key: &str) {
+        self.0.shift_remove(key);
+    }
+
     /// Sets the API key.
     pub fn set_api_key(&mut self, key: &str) {
         self.0.insert("api_key".into(), key.into());

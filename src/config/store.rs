@@ -85,6 +85,16 @@ impl ConfigStore {
         Ok(Document::parse(&self.read()?.unwrap_or_default())?.masked())
     }
 
+    /// Like [`masked`](ConfigStore::masked), without the servers.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn masked_settings(&self) -> Result<serde_json::Value, StoreError> {
+        let mut document = self.document()?;
+        document.remove("mcpServers");
+        Ok(document.masked())
+    }
+
     /// The file as a document.
     ///
     /// # Errors
@@ -98,10 +108,25 @@ impl ConfigStore {
     /// # Errors
     /// [`StoreError`].
     pub fn value(&self) -> Result<Option<serde_json::Value>, StoreError> {
-        let Some(text) = self.read()? else { return Ok(None) };
-        Config::parse(&self.path, &text)?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        Ok(Some(serde_json::from_str(text).unwrap_or_default()))
+        self.read()?.map(|text| self.value_of(&text)).transpose()
+    }
+
+    /// The text of the file; `None` without a file.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn text(&self) -> Result<Option<String>, StoreError> {
+        self.read()
+    }
+
+    /// A text of the file as a value with every key.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn value_of(&self, text: &str) -> Result<serde_json::Value, StoreError> {
+        Config::parse(&self.path, text)?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        Ok(serde_json::from_str(text).unwrap_or_default())
     }
 
     /// Reads the file for a running core. A missing or empty file is an error: it is being written, or was lost.

@@ -304,6 +304,16 @@ words! {
         Waiting = "waiting",
     }
 
+    /// A condition that must be met before a report can be sent.
+    SendingNeeds {
+        /// A collector: no URL is set, and none is built in.
+        Endpoint = "endpoint",
+        /// A usable URL of the collector: the one that is set is neither HTTPS nor on this computer.
+        ValidEndpoint = "valid_endpoint",
+        /// The user must see the notice.
+        Notice = "notice",
+    }
+
     /// The kind of releases that an update check considers.
     ReleaseChannel {
         Stable = "stable",

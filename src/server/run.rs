@@ -223,6 +223,7 @@ impl Core {
             activity,
             access: Access::default(),
             fixes: Default::default(),
+            unused_settings: Default::default(),
             events: EventLog::of_run(uuid::Uuid::new_v4().simple().to_string()),
             stop,
         });

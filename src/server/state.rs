@@ -16,6 +16,7 @@ use crate::gateway::http::session_store::PersistentSessions;
 use crate::server::event_log::EventLog;
 use crate::server::page::access::Access;
 use crate::server::rest::fix_limiter::FixLimiter;
+use crate::server::rest::unused_settings::UnusedSettings;
 use crate::server::rest::views;
 use crate::server::run_facts::RunFacts;
 use crate::telemetry::payload::AnonymousId;
@@ -49,6 +50,8 @@ pub struct App {
     pub activity: ActivityLog,
     /// The time of the last request for each fix.
     pub fixes: FixLimiter,
+    /// The settings of the configuration file that have no effect.
+    pub unused_settings: UnusedSettings,
     /// The events of `/events`.
     pub events: EventLog,
     pub stop: CancellationToken,
@@ -119,6 +122,7 @@ impl App {
             sending: consent.word().into(),
             reason: consent.reason().to_owned(),
             notice_shown: settings.notice_shown,
+            needs: consent.needs(),
         }
     }
 

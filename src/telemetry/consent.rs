@@ -3,6 +3,7 @@
 //! Any "off" wins, and nothing overrides it. CI is a kind of environment and not an opt-out.
 
 use crate::contract::flag::is_on;
+use crate::contract::words::SendingNeeds;
 use crate::telemetry::collector::Collector;
 
 /// The inputs of the decision.
@@ -89,6 +90,16 @@ impl Consent {
         }
     }
 
+    /// Returns the first condition that is not met before a report can be sent, if telemetry is on.
+    pub fn needs(&self) -> Option<SendingNeeds> {
+        match self {
+            Consent::Off(_) | Consent::Send(_) => None,
+            Consent::Local(Waiting::NoEndpoint) => Some(SendingNeeds::Endpoint),
+            Consent::Local(Waiting::BadEndpoint) => Some(SendingNeeds::ValidEndpoint),
+            Consent::Local(Waiting::NoticeNotShown) => Some(SendingNeeds::Notice),
+        }
+    }
+
     /// The reason, as a sentence for the user.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -100,9 +111,12 @@ impl Consent {
                 "Off: the environment variable MCPPROXY_TELEMETRY has an unknown value, which counts as off."
             }
             Consent::Off(OptOut::Configuration) => "Off: telemetry.enabled is false in the configuration.",
-            Consent::Local(Waiting::NoEndpoint) => "On, but nothing is sent: no telemetry.endpoint is set.",
+            Consent::Local(Waiting::NoEndpoint) => {
+                "Nothing is sent: no telemetry.endpoint is set. Usage is only counted on this computer."
+            }
             Consent::Local(Waiting::BadEndpoint) => {
-                "On, but nothing is sent: telemetry.endpoint is neither an https URL nor on this computer."
+                "Nothing is sent: telemetry.endpoint is neither an https URL nor on this computer. Usage is only counted on this \
+                 computer."
             }
             Consent::Local(Waiting::NoticeNotShown) => "On, but nothing is sent before you have seen the notice.",
             Consent::Send(_) => "On: MCPProxy sends one report a day to telemetry.endpoint.",
@@ -193,12 +207,12 @@ mod tests {
 
     #[test]
     fn nothing_is_sent_without_an_endpoint_or_before_the_notice() {
-        for (endpoint, notice_shown, waiting) in [
-            (None, true, Waiting::NoEndpoint),
-            (Some("  "), true, Waiting::NoEndpoint),
-            (Some("ftp://x"), true, Waiting::BadEndpoint),
-            (Some("http://collector.example"), true, Waiting::BadEndpoint),
-            (Some("http://127.0.0.1:9"), false, Waiting::NoticeNotShown),
+        for (endpoint, notice_shown, waiting, needs) in [
+            (None, true, Waiting::NoEndpoint, "endpoint"),
+            (Some("  "), true, Waiting::NoEndpoint, "endpoint"),
+            (Some("ftp://x"), true, Waiting::BadEndpoint, "valid_endpoint"),
+            (Some("http://collector.example"), true, Waiting::BadEndpoint, "valid_endpoint"),
+            (Some("http://127.0.0.1:9"), false, Waiting::NoticeNotShown, "notice"),
         ] {
             let consent = Consent::decide(&Switches {
                 endpoint,
@@ -206,14 +220,14 @@ mod tests {
                 ..ALL_ON
             });
             assert_eq!(consent, Consent::Local(waiting));
+            assert_eq!(consent.needs().as_ref().map(SendingNeeds::word), Some(needs));
             assert!(consent.may_record() && !consent.is_off());
         }
-        assert!(
-            !Consent::decide(&Switches {
-                configured: Some(false),
-                ..ALL_ON
-            })
-            .may_record()
-        );
+        let off = Consent::decide(&Switches {
+            configured: Some(false),
+            endpoint: None,
+            ..ALL_ON
+        });
+        assert!(!off.may_record() && off.needs().is_none() && Consent::decide(&ALL_ON).needs().is_none());
     }
 }

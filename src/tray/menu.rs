@@ -446,14 +446,22 @@ fn autostart(status: &Status) -> Item {
 }
 
 fn statistics(state: &TelemetryState) -> [Item; 2] {
+    let no_collector = state.no_collector();
     [
         Item::Check {
             command: Command::ToggleStatistics,
-            label: "Anonymous statistics".to_owned(),
-            checked: state.enabled,
+            label: match no_collector {
+                Some(why) => format!("Anonymous statistics (nothing is sent: {why})"),
+                None => "Anonymous statistics".to_owned(),
+            },
+            checked: state.enabled && no_collector.is_none(),
             enabled: true,
         },
-        action(Command::ShowReport, "Show what is sent…", state.enabled),
+        action(
+            Command::ShowReport,
+            if no_collector.is_some() { "Show what would be sent…" } else { "Show what is sent…" },
+            state.enabled,
+        ),
     ]
 }
 

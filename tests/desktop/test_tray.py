@@ -313,6 +313,14 @@ class TheTray(unittest.TestCase):
             self.assertIs(person.config()["telemetry"]["enabled"], False)
             icon.click("Anonymous statistics")
             icon.wait_menu("Anonymous statistics", ticked=True)
+            config = person.config()
+            del config["telemetry"]["endpoint"]
+            person.write_config(config)
+            icon.wait_menu("Anonymous statistics (nothing is sent: no endpoint is set)", ticked=False)
+            icon.wait_menu("Show what would be sent…", enabled=True)
+            icon.click("Anonymous statistics")
+            wait_for("usage is not counted", lambda: person.status()["telemetry"]["sending"] == "off")
+            icon.wait_menu("Anonymous statistics$", ticked=False)
             person.quit(tray, icon)
 
     def test_core_killed(self):

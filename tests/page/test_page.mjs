@@ -320,10 +320,41 @@ await check("an object is edited as JSON: with the checks of the command line, a
   await page.locator("#changes li").first().getByRole("button", { name: /^Undo/ }).click();
   await page.getByText("The change is undone.").waitFor();
   assert.deepEqual(images(), { npx: "node:24", uvx: "python:3" });
+  const shown = () => page.locator("main .setting:visible").count();
+  const all = await shown();
   await page.getByLabel("Find a setting").fill("profiles");
+  assert.ok(all > 50 && await shown() < all / 2, `${all} settings, then ${await shown()}`);
   await page.locator("main .setting").getByRole("link", { name: "Profiles" }).click();
   await page.getByRole("heading", { name: "Profiles", level: 1 }).waitFor();
   await world.rest("PATCH", "/api/v1/config", { docker_isolation: null });
+  await page.context().close();
+});
+
+await check("a settings page that was opened earlier does not overwrite a newer change", async () => {
+  const page = await signedIn(world);
+  const config = () => JSON.parse(readFileSync(path.join(world.root, "mcp_config.json"), "utf8"));
+  const open = async (limit) => {
+    await page.goto(`${world.url}/ui/settings`);
+    // The page stays as it is, as on a computer that sleeps.
+    await page.evaluate(() => { document.getElementById("live").dataset.still = "1"; });
+    await world.rest("PATCH", "/api/v1/config", { tools_limit: limit });
+  };
+  const save = () => page.getByRole("button", { name: "Save changes" }).click();
+  await open(21);
+  await page.getByLabel(/^call_tool_timeout/).fill("3m");
+  await save();
+  await page.getByText("Saved.").waitFor();
+  assert.deepEqual([config().tools_limit, config().call_tool_timeout], [21, "3m"]);
+  await open(22);
+  await page.getByLabel(/^tools_limit/).fill("23");
+  await save();
+  await page.getByRole("alert").getByText("was changed elsewhere").waitFor();
+  assert.equal(config().tools_limit, 22);
+  assert.equal(await page.getByLabel(/^tools_limit/).inputValue(), "23", "the input is kept");
+  await save();
+  await page.getByText("Saved.").waitFor();
+  assert.equal(config().tools_limit, 23);
+  await world.rest("PATCH", "/api/v1/config", { tools_limit: null, call_tool_timeout: null });
   await page.context().close();
 });
 

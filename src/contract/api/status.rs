@@ -9,7 +9,7 @@ use crate::contract::api::lenient::null_as_default;
 use crate::contract::lenient::{activation_or_none, known_or_none};
 use crate::contract::run_facts::{Activation, EnvKind, EnvMarkers, LaunchSource};
 use crate::contract::words::{
-    CorePhase, LaunchedBy, ReleaseChannel, RoutingMode, Sending, ServerProtocol, ServerStatus,
+    CorePhase, LaunchedBy, ReleaseChannel, RoutingMode, Sending, SendingNeeds, ServerProtocol, ServerStatus,
 };
 
 /// `data` of `GET /api/v1/status`, and of the SSE event `status`.
@@ -70,6 +70,22 @@ pub struct TelemetryState {
     /// The user has seen the notice about what is sent and how to turn it off.
     #[serde(default)]
     pub notice_shown: bool,
+    /// The first condition that is not met before a report can be sent. Absent if all are met, while telemetry is off, and in
+    /// older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<SendingNeeds>,
+}
+
+impl TelemetryState {
+    /// Returns why telemetry is on without effect: there is no collector that a report could be sent to. Cores that do not
+    /// report it count as able to send.
+    pub fn no_collector(&self) -> Option<&'static str> {
+        match self.needs {
+            Some(SendingNeeds::Endpoint) => Some("no endpoint is set"),
+            Some(SendingNeeds::ValidEndpoint) => Some("the endpoint is not a usable URL"),
+            Some(SendingNeeds::Notice | SendingNeeds::Unknown(_)) | None => None,
+        }
+    }
 }
 
 /// Counts over all upstream servers, and the state of each.

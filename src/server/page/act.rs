@@ -25,8 +25,9 @@ use crate::server::page::layout::{encoded, number};
 use crate::server::page::pages::Pages;
 use crate::server::page::review::Shown;
 use crate::server::page::show::{add_page, trial};
+use crate::server::page::shown_values::{self, Edit, ShownValues};
 use crate::server::page::tools::{Outcome, arguments, text_of};
-use crate::server::page::{add, review, tools};
+use crate::server::page::{add, review, servers, tools};
 use crate::server::rest::import::{ImportFile, ImportText};
 
 type Core = State<Arc<Pages>>;
@@ -130,24 +131,40 @@ pub(super) async fn edit_server(
     Extension(Submitted(fields)): Sent,
 ) -> Response {
     let segment = encoded(&name);
-    let part = edit_of(&fields);
+    let back = format!("/ui/servers/{segment}");
+    // Without an entry, REST reports the error.
+    let current = pages.app.control.peek(&name).await.map(|review| servers::shown_entry(&review)).unwrap_or_default();
+    let part = match edit_of(&fields, &current) {
+        Ok(part) if part.is_empty() => return pages.then(&visitor, Ok("Nothing has changed.".to_owned()), &back),
+        Ok(part) => part,
+        Err(sentence) => return pages.then(&visitor, Err(ApiError::new(409, sentence)), &back),
+    };
     let path = format!("/api/v1/servers/{segment}");
     let edited = pages.api.send(Method::PATCH, &path, Some(Value::Object(part))).await;
-    pages.finish(&visitor, edited, format!("Saved `{name}`."), &format!("/ui/servers/{segment}"))
+    pages.finish(&visitor, edited, format!("Saved `{name}`."), &back)
 }
 
-/// Returns the part of an entry that a form changes; `null` removes a key.
-fn edit_of(fields: &Fields) -> Map<String, Value> {
+/// Returns the part of an entry that a form changes; `null` removes a key. `current` are the current values.
+///
+/// # Errors
+/// A message about a value that was changed elsewhere since the form was rendered.
+fn edit_of(fields: &Fields, current: &[(&str, String)]) -> Result<Map<String, Value>, String> {
     let mut part = Map::new();
-    for key in ["command", "url", "working_dir"] {
-        if fields.has(key) {
-            let text = fields.text(key);
-            part.insert(key.to_owned(), if text.is_empty() { Value::Null } else { text.into() });
+    let shown = ShownValues::of(fields);
+    for (key, current) in current.iter().filter(|(key, _)| fields.has(key)) {
+        let text = fields.text(key);
+        match shown.edit(key, text, current) {
+            Edit::None => continue,
+            Edit::Made => {}
+            Edit::Conflicting => return Err(shown_values::conflict(key, current)),
         }
-    }
-    if fields.has("args") {
-        let lines = fields.text("args").lines().map(|line| line.trim_end_matches('\r'));
-        part.insert("args".to_owned(), lines.filter(|line| !line.is_empty()).collect());
+        let lines = text.lines().map(|line| line.trim_end_matches('\r')).filter(|line| !line.is_empty());
+        let value = match *key {
+            "args" => lines.collect(),
+            _ if text.is_empty() => Value::Null,
+            _ => text.into(),
+        };
+        part.insert((*key).to_owned(), value);
     }
     let is_map = |kind: &str| matches!(kind, "env" | "headers");
     if is_map(fields.text("set")) && !fields.text("name").is_empty() {
@@ -156,7 +173,7 @@ fn edit_of(fields: &Fields) -> Map<String, Value> {
     for (kind, name) in fields.starting("unset.").filter(|(kind, _)| is_map(kind)) {
         part.insert(kind.to_owned(), json!({name: null}));
     }
-    part
+    Ok(part)
 }
 
 /// Adds a server.
@@ -446,14 +463,35 @@ pub(super) async fn act_on_client(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::review::Review;
 
     #[test]
     fn a_form_becomes_the_part_of_the_entry_that_it_changes() {
-        let part = |form: &str| Value::Object(edit_of(&Fields::parse(form)));
+        let review = Review {
+            command: Some("uvx".to_owned()),
+            args: vec!["a".to_owned()],
+            working_dir: Some("/w".to_owned()),
+            ..Review::default()
+        };
+        let current = servers::shown_entry(&review);
+        let edit = |form: &str| edit_of(&Fields::parse(form), &current).map(Value::Object);
+        let part = |form: &str| edit(form).unwrap();
         assert_eq!(
             part("command=npx&args=-y%0D%0Aa+b%0D%0A&working_dir="),
             json!({"command": "npx", "args": ["-y", "a b"], "working_dir": null})
         );
+        assert_eq!(part("command=npx&args=a&working_dir=/w"), json!({"command": "npx"}));
+        let earlier = Review {
+            args: vec!["earlier".to_owned()],
+            ..review
+        };
+        let shown = shown_values::field(servers::shown_entry(&earlier)).into_string();
+        let (_, shown) = shown.split_once("value=\"").unwrap();
+        let shown = shown.split_once('"').unwrap().0;
+        let form = |fields: &str| format!("shown_values={shown}&{fields}");
+        assert_eq!(part(&form("command=npx&args=earlier&working_dir=/w")), json!({"command": "npx"}));
+        let error = edit(&form("command=uvx&args=mine&working_dir=/w")).unwrap_err();
+        assert!(error.contains("`args` was changed elsewhere"), "{error}");
         assert_eq!(part("set=env&name=A&value=1"), json!({"env": {"A": "1"}}));
         assert_eq!(part("unset.headers=X-Key"), json!({"headers": {"X-Key": null}}));
         assert_eq!(part("set=quarantined&name=A&unset.name=x"), json!({}), "nothing else can be set so");

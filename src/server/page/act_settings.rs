@@ -16,9 +16,10 @@ use crate::server::page::form::Fields;
 use crate::server::page::gate::Submitted;
 use crate::server::page::layout::{encoded, number};
 use crate::server::page::pages::Pages;
-use crate::server::page::settings;
-use crate::server::page::settings_undo::{Change, SettingsChange, changed};
-use crate::server::page::show::{ConfigAnswer, settings_page};
+use crate::server::page::settings_undo::{Change, SettingsChange, changed, put};
+use crate::server::page::show::settings_page;
+use crate::server::page::shown_values::{self, Edit, ShownValues};
+use crate::server::page::{privacy, settings};
 
 type Core = State<Arc<Pages>>;
 type Who = Extension<Visitor>;
@@ -30,7 +31,7 @@ pub(super) async fn save_settings(
     Extension(visitor): Who,
     Extension(Submitted(fields)): Sent,
 ) -> Response {
-    let answer: ConfigAnswer = match pages.api.get("/api/v1/config").await {
+    let answer = match pages.settings().await {
         Ok(answer) => answer,
         Err(error) => return settings_page(&pages, &visitor, Some((error.message.as_str(), &fields))).await,
     };
@@ -81,7 +82,7 @@ async fn undo(pages: &Pages, id: &str) -> Result<ConfigApplied, ApiError> {
     let found: OneActivity = pages.api.get(&format!("/api/v1/activity/{}", encoded(id))).await?;
     let change = SettingsChange::of(&found.activity);
     let change = change.ok_or_else(|| ApiError::new(409, "This entry is not a change of settings."))?;
-    let answer: ConfigAnswer = pages.api.get("/api/v1/config").await?;
+    let answer = pages.settings().await?;
     let changes = change.undo(&answer.config).map_err(|error| ApiError::new(409, error.to_string()))?;
     apply(pages, &answer.config, changes).await
 }
@@ -173,17 +174,43 @@ pub(super) async fn save_activity_settings(
     Extension(visitor): Who,
     Extension(Submitted(fields)): Sent,
 ) -> Response {
-    let Some(days) = fields.text("days").parse::<u32>().ok().filter(|days| *days > 0) else {
-        let error = ApiError::new(400, "Enter for how many days entries are kept: a whole number, at least 1.");
-        return pages.then(&visitor, Err(error), "/ui/privacy");
+    let current = match pages.settings().await {
+        Ok(current) => current.config,
+        Err(error) => return pages.then(&visitor, Err(error), "/ui/privacy"),
     };
-    let part = json!({
-        "activity_bodies": fields.text("activity_bodies"),
-        "activity_retention_days": days,
-        "sensitive_data": {"arguments": fields.text("arguments"), "results": fields.text("results")},
-    });
+    let part = match activity_changes(&fields, &current) {
+        Ok(part) => part,
+        Err(sentence) => return pages.then(&visitor, Err(ApiError::new(400, sentence)), "/ui/privacy"),
+    };
     let saved = pages.api.send(Method::PATCH, "/api/v1/config", Some(part)).await;
     pages.finish(&visitor, saved, "Saved.", "/ui/privacy")
+}
+
+/// Returns the part of the configuration that a form changes.
+///
+/// # Errors
+/// A message about a value that is invalid, or that was changed elsewhere since the form was rendered.
+fn activity_changes(fields: &Fields, current: &Value) -> Result<Value, String> {
+    let mut part = json!({});
+    let shown = ShownValues::of(fields);
+    for (key, field) in privacy::ACTIVITY_FIELDS {
+        let (text, current) = (fields.text(field), privacy::shown_activity(current, key));
+        match shown.edit(key, text, &current) {
+            Edit::None => continue,
+            Edit::Made => {}
+            Edit::Conflicting => return Err(shown_values::conflict(key, &current)),
+        }
+        let value = match field {
+            "days" => match text.parse::<u32>() {
+                Ok(days @ 1..) => days.into(),
+                _ => return Err("Enter for how many days entries are kept: a whole number, at least 1.".to_owned()),
+            },
+            _ => Value::from(text),
+        };
+        let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+        put(&mut part, &path, value);
+    }
+    Ok(part)
 }
 
 /// Deletes the activity log.
@@ -191,4 +218,33 @@ pub(super) async fn purge(State(pages): Core, Extension(visitor): Who) -> Respon
     let purged: Result<ActivityPurged, ApiError> = pages.api.post("/api/v1/activity/purge", None).await;
     let sentence = |purged: ActivityPurged| format!("Deleted {}.", number(purged.removed, "entry", "entries"));
     pages.then(&visitor, purged.map(sentence), "/ui/privacy")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_settings_of_the_log_that_a_user_changed_are_saved() {
+        let now = json!({"activity_bodies": "redacted", "sensitive_data": {"results": "block"}});
+        let form = |text: &str| activity_changes(&Fields::parse(text), &now);
+        let same = "activity_bodies=redacted&arguments=warn&results=block&days=30";
+        assert_eq!(form(same).unwrap(), json!({}));
+        let other = "activity_bodies=off&arguments=redact&results=warn&days=7";
+        let expected = json!({
+            "activity_bodies": "off", "sensitive_data": {"arguments": "redact", "results": "warn"}, "activity_retention_days": 7
+        });
+        assert_eq!(form(other).unwrap(), expected);
+        assert!(
+            form("activity_bodies=redacted&arguments=warn&results=block&days=0").unwrap_err().contains("at least 1")
+        );
+        // The page was opened before `activity_bodies` was changed.
+        let shown = shown_values::field([("activity_bodies", "off".to_owned())]).into_string();
+        let shown = shown.split_once("value=\"").and_then(|(_, rest)| rest.split_once('"')).unwrap().0;
+        let older = |bodies: &str| {
+            format!("shown_values={shown}&activity_bodies={bodies}&arguments=warn&results=block&days=30")
+        };
+        assert_eq!(form(&older("off")).unwrap(), json!({}), "the newer value stays");
+        assert!(form(&older("full")).unwrap_err().contains("`activity_bodies` was changed elsewhere"));
+    }
 }

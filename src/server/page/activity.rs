@@ -19,6 +19,9 @@ pub(super) const PAGE: usize = 50;
 /// Maximum number of servers in a selection. With more, the user enters the name.
 const MOST_OPTIONS: usize = 60;
 
+/// Maximum number of tools in the list by tool.
+pub(super) const MOST_TOOLS: usize = 20;
+
 /// The types of records to show.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Types {
@@ -220,7 +223,7 @@ fn charts(activity: &Activity) -> Markup {
             @if !usage.tools.is_empty() {
                 details { summary { "By tool" } div.table { table {
                     thead { tr { th { "Tool" } th.right { "Calls" } th.right { "Failed" } th.right { "Median time" } th.right { "95 % within" } th.right { "Results" } } }
-                    tbody { @for tool in usage.tools.iter().take(20) { tr {
+                    tbody { @for tool in usage.tools.iter().take(MOST_TOOLS) { tr {
                         td.name { (foreign(&tool.server)) ":" (foreign(&tool.tool)) }
                         td.right { (tool.calls) } td.right { (tool.errors) } td.right { (tool.p50_ms) " ms" } td.right { (tool.p95_ms) " ms" }
                         td.right { (size(tool.total_resp_bytes)) }

@@ -1,5 +1,8 @@
 //! The frame of every page, and the parts that several pages share.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::LazyLock;
+
 use maud::{DOCTYPE, Markup, html};
 
 use crate::contract::api::{ActivityUsage, Server};
@@ -34,8 +37,16 @@ const PAGES: [(&str, &str, &str); 9] = [
     ("/ui/health", "Health", "M12 20s-8-5-8-11a4.5 4.5 0 0 1 8-2.8A4.5 4.5 0 0 1 20 9c0 6-8 11-8 11z"),
 ];
 
-/// Version in the URLs of the assets, so that a new release does not use cached styles.
-pub(super) const ASSETS: &str = env!("CARGO_PKG_VERSION");
+pub(super) const STYLE: &str = include_str!("../../../assets/page/style.css");
+pub(super) const SCRIPT: &str = include_str!("../../../assets/page/page.js");
+pub(super) const ICON: &str = include_str!("../../../assets/icons/normal.svg");
+
+/// Hash of the assets, in their URLs: browsers keep them until their contents change.
+static ASSETS: LazyLock<String> = LazyLock::new(|| {
+    let mut hasher = DefaultHasher::new();
+    [STYLE, SCRIPT, ICON].hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+});
 
 /// Renders a complete page. `path` is the path of its entry in the navigation.
 pub(super) fn page(frame: &Frame, path: &str, title: &str, contents: &Markup) -> Markup {
@@ -101,15 +112,15 @@ fn head(title: &str) -> Markup {
             meta name="viewport" content="width=device-width, initial-scale=1";
             meta name="color-scheme" content="light dark";
             title { (title) " · MCPProxy" }
-            link rel="icon" href={"/ui/assets/icon.svg?" (ASSETS)} type="image/svg+xml";
-            link rel="stylesheet" href={"/ui/assets/style.css?" (ASSETS)};
-            script type="module" src={"/ui/assets/page.js?" (ASSETS)} {}
+            link rel="icon" href={"/ui/assets/icon.svg?" (ASSETS.as_str())} type="image/svg+xml";
+            link rel="stylesheet" href={"/ui/assets/style.css?" (ASSETS.as_str())};
+            script type="module" src={"/ui/assets/page.js?" (ASSETS.as_str())} {}
         }
     }
 }
 
 fn logo() -> Markup {
-    html! { img.logo src={"/ui/assets/icon.svg?" (ASSETS)} alt="" width="28" height="28"; }
+    html! { img.logo src={"/ui/assets/icon.svg?" (ASSETS.as_str())} alt="" width="28" height="28"; }
 }
 
 fn count(target: &str, frame: &Frame) -> Markup {

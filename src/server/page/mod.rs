@@ -24,6 +24,7 @@ mod settings;
 mod settings_undo;
 mod setup;
 mod show;
+mod shown_values;
 mod tools;
 
 use std::sync::Arc;
@@ -35,12 +36,9 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
 use crate::server::page::api::Api;
+use crate::server::page::layout::{ICON, SCRIPT, STYLE};
 use crate::server::page::pages::Pages;
 use crate::server::state::App;
-
-const STYLE: &str = include_str!("../../../assets/page/style.css");
-const SCRIPT: &str = include_str!("../../../assets/page/page.js");
-const ICON: &str = include_str!("../../../assets/icons/normal.svg");
 
 /// Returns the routes of the web UI for the TCP address. `rest` are the routes of REST. `hosts` are the allowed host
 /// names besides those of this computer; `None` if they are not checked.
@@ -120,7 +118,7 @@ fn asset(kind: &'static str, content: &'static str) -> Response {
     (
         [
             (header::CONTENT_TYPE, kind),
-            (header::CACHE_CONTROL, "private, max-age=3600"),
+            (header::CACHE_CONTROL, "private, max-age=31536000, immutable"),
         ],
         content,
     )

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::contract::api::{Diagnostics, Server};
 use crate::contract::endpoint::client_host;
+use crate::contract::exact_numbers::released;
 use crate::contract::names;
 use crate::server::page::access::{Notice, Visitor};
 use crate::server::page::api::{Api, ApiError};
@@ -29,7 +30,32 @@ pub(super) struct Pages {
     pub hosts: Option<Vec<String>>,
 }
 
+/// The configuration without servers and secrets.
+#[derive(Debug, Default)]
+pub(super) struct ShownSettings {
+    pub config: Value,
+    /// The path of the file.
+    pub path: String,
+}
+
 impl Pages {
+    /// Returns the settings. They do not pass through REST, because with a thousand servers the whole configuration takes
+    /// too long for a page.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub(super) async fn settings(&self) -> Result<ShownSettings, ApiError> {
+        let store = self.app.config.store().clone();
+        let path = store.path().display().to_string();
+        let failed = |error: String| ApiError::new(500, error);
+        let read = tokio::task::spawn_blocking(move || store.masked_settings().map(|config| released(&config)));
+        let config = read.await.map_err(|error| failed(error.to_string()))?;
+        Ok(ShownSettings {
+            config: config.map_err(|error| failed(error.to_string()))?,
+            path,
+        })
+    }
+
     /// Returns the servers in the REST format.
     pub(super) fn servers(&self) -> Vec<Server> {
         self.app.servers().servers

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::contract::api::{Sending, TelemetryState};
 use crate::server::page::layout::{Frame, badge, button_for, foreign, heading, message, number, page, time, token};
+use crate::server::page::shown_values;
 
 /// The page's data.
 #[derive(Debug, Default)]
@@ -39,11 +40,15 @@ pub(super) fn view(frame: &Frame, shown: &Privacy) -> Markup {
 fn reports(frame: &Frame, shown: &Privacy) -> Markup {
     let enabled = shown.telemetry.as_ref().is_some_and(|state| state.enabled);
     let sending = shown.telemetry.as_ref().is_some_and(|state| state.sending == Sending::On);
+    let no_collector = shown.telemetry.as_ref().is_some_and(|state| state.no_collector().is_some());
     html! {
         section.panel aria-labelledby="reports" {
             div.between {
                 h2 #reports { "Anonymous usage reports" }
-                @if sending { (badge("good", "On")) } @else if enabled { (badge("off", "On, but nothing is sent")) } @else { (badge("off", "Off")) }
+                @if sending { (badge("good", "On")) }
+                @else if no_collector { (badge("off", "Nothing is sent")) }
+                @else if enabled { (badge("off", "On, but nothing is sent")) }
+                @else { (badge("off", "Off")) }
             }
             @if let Some(state) = &shown.telemetry { p { (state.reason) } }
             @if enabled || shown.settings.pointer("/telemetry/enabled") == Some(&Value::Bool(false)) {
@@ -56,7 +61,10 @@ fn reports(frame: &Frame, shown: &Privacy) -> Markup {
             h3 { "The next report" }
             @match &shown.report {
                 Some(report) => {
-                    p.quiet { "This is all of it: counts and categories, no names and no content." }
+                    p.quiet {
+                        @if no_collector { "It would contain this, if it could be sent: " } @else { "This is all of it: " }
+                        "counts and categories, no names and no content."
+                    }
                     div.table { table.narrow { thead { tr { th { "Field" } th { "Value" } } } tbody { (fields("", report)) } } }
                 }
                 None if shown.telemetry.as_ref().is_some_and(|state| state.reason == shown.reason) => { p.quiet { "There is none." } }
@@ -131,14 +139,27 @@ fn fields(prefix: &str, value: &Value) -> Markup {
     }
 }
 
-fn text<'a>(settings: &'a Value, pointer: &str, usual: &'a str) -> &'a str {
-    settings.pointer(pointer).and_then(Value::as_str).unwrap_or(usual)
+/// The settings of the activity log in a form: the key, and the name of the field.
+pub(super) const ACTIVITY_FIELDS: [(&str, &str); 4] = [
+    ("activity_bodies", "activity_bodies"),
+    ("sensitive_data.arguments", "arguments"),
+    ("sensitive_data.results", "results"),
+    ("activity_retention_days", "days"),
+];
+
+/// Returns the value that the form shows for a key of [`ACTIVITY_FIELDS`].
+pub(super) fn shown_activity(settings: &Value, key: &str) -> String {
+    let value = settings.pointer(&format!("/{}", key.replace('.', "/")));
+    match key {
+        "activity_retention_days" => value.and_then(Value::as_u64).filter(|days| *days > 0).unwrap_or(30).to_string(),
+        "activity_bodies" => value.and_then(Value::as_str).unwrap_or("off").to_owned(),
+        _ => value.and_then(Value::as_str).unwrap_or("warn").to_owned(),
+    }
 }
 
 fn bodies(frame: &Frame, shown: &Privacy) -> Markup {
-    let stored = text(&shown.settings, "/activity_bodies", "off");
-    let days =
-        shown.settings.get("activity_retention_days").and_then(Value::as_u64).filter(|days| *days > 0).unwrap_or(30);
+    let [stored, arguments, results, days] = ACTIVITY_FIELDS.map(|(key, _)| shown_activity(&shown.settings, key));
+    let values = ACTIVITY_FIELDS.map(|(key, _)| (key, shown_activity(&shown.settings, key)));
     let choose = |name: &str, label: &str, given: &str, choices: &[(&str, &str)]| {
         html! {
             label { span { (label) } select name=(name) { @for (value, word) in choices { option value=(value) selected[*value == given] { (word) } } } }
@@ -155,9 +176,10 @@ fn bodies(frame: &Frame, shown: &Privacy) -> Markup {
             h2 #bodies { "Activity on this computer" }
             form.fields method="post" action="/ui/privacy/activity" {
                 (token(frame))
-                (choose("activity_bodies", "Arguments and results of calls", stored, &[("off", "Do not store"), ("redacted", "Store without secrets"), ("full", "Store everything")]))
-                (choose("arguments", "Sensitive data in arguments", text(&shown.settings, "/sensitive_data/arguments", "warn"), &actions))
-                (choose("results", "Sensitive data in results", text(&shown.settings, "/sensitive_data/results", "warn"), &actions))
+                (shown_values::field(values))
+                (choose("activity_bodies", "Arguments and results of calls", &stored, &[("off", "Do not store"), ("redacted", "Store without secrets"), ("full", "Store everything")]))
+                (choose("arguments", "Sensitive data in arguments", &arguments, &actions))
+                (choose("results", "Sensitive data in results", &results, &actions))
                 label { span { "Keep entries for (days)" } input type="number" name="days" min="1" max="3650" value=(days); }
                 button.primary type="submit" { "Save" }
             }
@@ -208,6 +230,29 @@ mod tests {
         assert!(shown(json!({"telemetry": {"enabled": false}})).contains("Turn on"));
         let by_variable = shown(json!({}));
         assert!(!by_variable.contains("Turn on") && by_variable.contains("remove this variable"), "{by_variable}");
+    }
+
+    #[test]
+    fn reports_that_cannot_be_sent_are_not_shown_as_on() {
+        let shown = |needs: Option<&str>| {
+            let telemetry = TelemetryState {
+                enabled: true,
+                sending: Sending::Waiting,
+                needs: needs.map(Into::into),
+                ..TelemetryState::default()
+            };
+            let privacy = Privacy {
+                telemetry: Some(telemetry),
+                report: Some(json!({"a": 1})),
+                ..Privacy::default()
+            };
+            view(&Frame::default(), &privacy).into_string()
+        };
+        let text = shown(Some("endpoint"));
+        assert!(text.contains(">Nothing is sent<") && text.contains("if it could be sent"), "{text}");
+        assert!(text.contains("Turn off"), "{text}");
+        let text = shown(Some("notice"));
+        assert!(text.contains("On, but nothing is sent") && text.contains("This is all of it"), "{text}");
     }
 
     #[test]

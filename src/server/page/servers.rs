@@ -13,6 +13,7 @@ use crate::server::page::layout::{
     token,
 };
 use crate::server::page::server_log::{self, ServerLog};
+use crate::server::page::shown_values;
 
 /// Servers per page.
 const PAGE: usize = 40;
@@ -282,6 +283,17 @@ pub(super) fn tool_state(tool: &ServerTool) -> (&'static str, &'static str) {
 }
 
 /// Renders the server's entry, with forms that change it.
+/// Returns the values that the form of a server's entry shows, by their keys.
+pub(super) fn shown_entry(review: &Review) -> Vec<(&'static str, String)> {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    vec![
+        ("url", text(&review.url)),
+        ("command", text(&review.command)),
+        ("args", review.args.join("\n")),
+        ("working_dir", text(&review.working_dir)),
+    ]
+}
+
 fn entry(frame: &Frame, base: &str, details: &Details) -> Markup {
     let review = &details.review;
     html! {
@@ -289,6 +301,7 @@ fn entry(frame: &Frame, base: &str, details: &Details) -> Markup {
             h2 #edit { "Configuration" }
             form.fields method="post" action={(base) "/edit"} {
                 (token(frame))
+                (shown_values::field(shown_entry(review)))
                 @if let Some(url) = &review.url {
                     label { span { "URL" } input name="url" value=(url) required type="url"; }
                 } @else {

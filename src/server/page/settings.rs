@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::server::page::form::Fields;
 use crate::server::page::layout::{Frame, foreign, heading, message, page, token};
 use crate::server::page::settings_undo::{self, Change, SettingsChange};
+use crate::server::page::shown_values::{self, Edit, ShownValues};
 
 /// Keys that are not changed on this page.
 const ELSEWHERE: [(&str, Elsewhere); 10] = [
@@ -185,13 +186,17 @@ impl Setting {
 /// Returns the changes that a form contains.
 ///
 /// # Errors
-/// A message about the first invalid value.
+/// A message about the first value that is invalid, or that was changed elsewhere since the form was rendered.
 pub(super) fn changes(settings: &[Setting], fields: &Fields) -> Result<Vec<Change>, String> {
     let mut changes = Vec::new();
+    let shown = ShownValues::of(fields);
     for setting in settings.iter().filter(|setting| fields.has(&setting.name)) {
         let text = fields.text(&setting.name).replace("\r\n", "\n");
-        if text == setting.stored().trim() {
-            continue;
+        let stored = setting.stored();
+        match shown.edit(&setting.name, &text, &stored) {
+            Edit::None => continue,
+            Edit::Made => {}
+            Edit::Conflicting => return Err(shown_values::conflict(&setting.name, &stored)),
         }
         let value = setting.parse(&text)?;
         if value != setting.value {
@@ -199,6 +204,17 @@ pub(super) fn changes(settings: &[Setting], fields: &Fields) -> Result<Vec<Chang
         }
     }
     Ok(changes)
+}
+
+/// Keeps what the user has entered in a form that was not saved. Other values are the current ones.
+pub(super) fn keep_entered(settings: &mut [Setting], fields: &Fields) {
+    let shown = ShownValues::of(fields);
+    for setting in settings.iter_mut().filter(|setting| fields.has(&setting.name)) {
+        let text = fields.text(&setting.name);
+        if shown.edit(&setting.name, text, &setting.stored()) != Edit::None {
+            setting.entered = Some(text.to_owned());
+        }
+    }
 }
 
 /// The page's data.
@@ -231,6 +247,7 @@ pub(super) fn view(frame: &Frame, shown: &Settings<'_>) -> Markup {
         (settings_undo::view(frame, changes, config))
         form method="post" action="/ui/settings" {
             (token(frame))
+            (shown_values::field(settings.iter().filter(|setting| !matches!(setting.kind, Kind::Elsewhere(_))).map(|setting| (setting.name.as_str(), setting.stored()))))
             div.settings { @for setting in settings { (row(setting)) } }
             div.actions.sticky { button.primary type="submit" { "Save changes" } }
         }
@@ -336,6 +353,42 @@ mod tests {
         assert_eq!(saved(&config, form).unwrap(), expected);
         assert!(saved(&config, "tools_limit=x").unwrap_err().contains("number"));
         assert!(saved(&config, "profiles=x").unwrap_err().contains("`profiles` cannot be changed"));
+    }
+
+    #[test]
+    fn a_page_that_was_opened_earlier_does_not_overwrite_a_newer_change() {
+        let page = |config: &Value| {
+            let settings = settings(&schema(), config);
+            let shown = Settings {
+                settings: &settings,
+                path: "",
+                config,
+                changes: &[],
+                error: None,
+            };
+            view(&Frame::default(), &shown).into_string()
+        };
+        let opened = page(&json!({"tools_limit": 5, "tool_response_limit": 100}));
+        let (_, rest) = opened.split_once("name=\"shown_values\" value=\"").unwrap();
+        let shown = rest.split_once('"').unwrap().0;
+        let now = json!({"tools_limit": 9, "tool_response_limit": 100});
+        let form = |fields: &str| format!("shown_values={shown}&{fields}");
+        // The user changes one setting; the page still has the earlier value of the other.
+        let other = form("tools_limit=5&tool_response_limit=200");
+        assert_eq!(saved(&now, &other).unwrap(), json!({"tool_response_limit": 200}));
+        let same = form("tools_limit=7&tool_response_limit=100");
+        let error = saved(&now, &same).unwrap_err();
+        assert!(error.contains("`tools_limit` was changed elsewhere") && error.contains("is now `9`"), "{error}");
+        // The page that explains it keeps what the user entered, and can be saved.
+        let mut found = settings(&schema(), &now);
+        keep_entered(&mut found, &Fields::parse(&form("tools_limit=7&tool_response_limit=100")));
+        let entered: Vec<_> =
+            found.iter().filter_map(|one| Some((one.name.as_str(), one.entered.as_deref()?))).collect();
+        assert_eq!(entered, [("tools_limit", "7")]);
+        let again = page(&now);
+        let (_, rest) = again.split_once("name=\"shown_values\" value=\"").unwrap();
+        let again = format!("shown_values={}&tools_limit=7", rest.split_once('"').unwrap().0);
+        assert_eq!(saved(&now, &again).unwrap(), json!({"tools_limit": 7}));
     }
 
     #[test]

@@ -114,7 +114,8 @@ pub(super) fn changed(config: &Value, changes: Vec<Change>) -> Map<String, Value
     settings
 }
 
-fn put(into: &mut Value, path: &[String], value: Value) {
+/// Sets the value at a path of keys; `null` removes a key of an object.
+pub(super) fn put(into: &mut Value, path: &[String], value: Value) {
     let [key, inner @ ..] = path else {
         *into = value;
         return;

@@ -7,14 +7,13 @@ use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures_util::future::join_all;
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::references::{self, Kind};
 use crate::config::schema::schema;
 use crate::contract::api::{
-    ActiveProfile, ActivityList, ActivitySummary, AiClient, ConnectPreview, FoundTools, ImportPaths, OneActivity,
-    ProfileList, Server, ServerTools, SessionList,
+    ActiveProfile, ActivityList, AiClient, ConnectPreview, FoundTools, ImportPaths, OneActivity, ProfileList,
+    ServerTools, SessionList, TokenStats,
 };
 use crate::contract::platform::Platform;
 use crate::contract::review::Review;
@@ -27,7 +26,7 @@ use crate::server::page::clients::Clients;
 use crate::server::page::form::Fields;
 use crate::server::page::home::Home;
 use crate::server::page::layout::encoded;
-use crate::server::page::pages::Pages;
+use crate::server::page::pages::{Pages, ShownSettings};
 use crate::server::page::privacy::Privacy;
 use crate::server::page::review::Shown;
 use crate::server::page::servers::Details;
@@ -42,18 +41,15 @@ use crate::server::rest::{diagnostics, views};
 type Core = State<Arc<Pages>>;
 type Who = Extension<Visitor>;
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct ConfigAnswer {
-    pub config: Value,
-    pub config_path: String,
-}
-
 pub(super) async fn show_home(State(pages): Core, Extension(visitor): Who) -> Response {
     // Each request waits for the disk.
     let (recent, calls, sessions, clients, usage, tokens, frame) = tokio::join!(
-        pages.api.get::<ActivityList>("/api/v1/activity?type=tool_call&exclude_payloads=true&limit=6"),
-        pages.api.get::<ActivitySummary>("/api/v1/activity/summary"),
+        pages
+            .api
+            .get::<ActivityList>("/api/v1/activity?type=tool_call&exclude_payloads=true&exclude_total=true&limit=6"),
+        pages.api.get::<ActivityList>(
+            "/api/v1/activity?type=tool_call&status=success&exclude_payloads=true&exclude_total=true&limit=1"
+        ),
         pages.api.get::<SessionList>("/api/v1/sessions?status=active&limit=100"),
         async {
             // On macOS, reading other programs' files could make the system ask the user for permission.
@@ -63,7 +59,13 @@ pub(super) async fn show_home(State(pages): Core, Extension(visitor): Who) -> Re
             }
         },
         pages.api.get("/api/v1/activity/usage?window=24h&top=0"),
-        pages.api.get("/api/v1/stats/tokens"),
+        async {
+            // Measuring thousands of tools takes long, and without a search nothing is saved.
+            match pages.app.proxy.search_counts().searches {
+                0 => TokenStats::default(),
+                _ => pages.api.get("/api/v1/stats/tokens").await.unwrap_or_default(),
+            }
+        },
         pages.frame(&visitor),
     );
     let shown = Home {
@@ -72,8 +74,8 @@ pub(super) async fn show_home(State(pages): Core, Extension(visitor): Who) -> Re
         clients,
         usage: usage.unwrap_or_default(),
         sessions: sessions.unwrap_or_default().sessions,
-        tokens: tokens.unwrap_or_default(),
-        has_called: calls.unwrap_or_default().success_count > 0,
+        tokens,
+        has_called: !calls.unwrap_or_default().activities.is_empty(),
         recent: recent.unwrap_or_default().activities,
     };
     home::view(&frame, &shown).into_response()
@@ -103,7 +105,8 @@ pub(super) async fn show_server(State(pages): Core, Extension(visitor): Who, Pat
         return pages.failed(&visitor, &unknown_server(&name)).await;
     };
     let tools: ServerTools = pages.api.get(&format!("/api/v1/servers/{segment}/tools")).await.unwrap_or_default();
-    let calls = format!("/api/v1/activity?type=tool_call&exclude_payloads=true&limit=5&server={segment}");
+    let calls =
+        format!("/api/v1/activity?type=tool_call&exclude_payloads=true&exclude_total=true&limit=5&server={segment}");
     let calls: ActivityList = pages.api.get(&calls).await.unwrap_or_default();
     let details = Details {
         server,
@@ -214,11 +217,11 @@ pub(super) async fn show_activity(State(pages): Core, Extension(visitor): Who, r
         chosen.offset,
         chosen.api_query()
     );
-    let usage = format!("/api/v1/activity/usage?window={}", chosen.window.word());
+    let usage = format!("/api/v1/activity/usage?window={}&top={}", chosen.window.word(), activity::MOST_TOOLS);
     let shown = Activity {
         list: pages.api.get(&path).await.unwrap_or_default(),
         usage: pages.api.get(&usage).await.unwrap_or_default(),
-        servers: pages.servers().into_iter().map(|server: Server| server.name).collect(),
+        servers: pages.app.upstreams.snapshots().iter().map(|server| server.config.name.clone()).collect(),
         chosen,
     };
     activity::view(&pages.frame(&visitor).await, &shown).into_response()
@@ -235,8 +238,8 @@ pub(super) async fn show_record(State(pages): Core, Extension(visitor): Who, Pat
     let found: Result<OneActivity, ApiError> = pages.api.get(&path).await;
     match found {
         Ok(OneActivity { activity: record }) => {
-            let config: ConfigAnswer = pages.api.get("/api/v1/config").await.unwrap_or_default();
-            activity::details(&pages.frame(&visitor).await, &record, &config.config).into_response()
+            let settings = pages.settings().await.unwrap_or_default();
+            activity::details(&pages.frame(&visitor).await, &record, &settings.config).into_response()
         }
         Err(error) => pages.failed(&visitor, &error).await,
     }
@@ -266,17 +269,15 @@ pub(super) async fn show_settings(State(pages): Core, Extension(visitor): Who) -
 
 /// Renders the settings; if they could not be saved, with the reason and the user's input.
 pub(super) async fn settings_page(pages: &Pages, visitor: &Visitor, failed: Option<(&str, &Fields)>) -> Response {
-    let answer: ConfigAnswer = match (pages.api.get("/api/v1/config").await, failed) {
+    let answer = match (pages.settings().await, failed) {
         (Ok(answer), _) => answer,
-        (Err(_), Some(_)) => ConfigAnswer::default(),
+        (Err(_), Some(_)) => ShownSettings::default(),
         // Saving a form without the current values would reset all settings.
         (Err(error), None) => return pages.failed(visitor, &error).await,
     };
     let mut found = settings::settings(&schema(), &answer.config);
     if let Some((_, fields)) = failed {
-        for setting in found.iter_mut().filter(|setting| fields.has(&setting.name)) {
-            setting.entered = Some(fields.text(&setting.name).to_owned());
-        }
+        settings::keep_entered(&mut found, fields);
     }
     let error = failed.map(|(error, _)| error);
     let status = if error.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
@@ -286,7 +287,7 @@ pub(super) async fn settings_page(pages: &Pages, visitor: &Visitor, failed: Opti
         changes.activities.iter().filter_map(SettingsChange::of).take(settings::MOST_CHANGES).collect();
     let shown = Settings {
         settings: &found,
-        path: &answer.config_path,
+        path: &answer.path,
         config: &answer.config,
         changes: &changes,
         error,
@@ -320,7 +321,7 @@ pub(super) async fn show_privacy(State(pages): Core, Extension(visitor): Who, re
         true => Some(pages.api.get("/api/v1/telemetry/received").await.map_err(|error| error.message)),
         false => None,
     };
-    let answer: ConfigAnswer = pages.api.get("/api/v1/config").await.unwrap_or_default();
+    let answer = pages.settings().await.unwrap_or_default();
     let stored: ActivityList = pages.api.get("/api/v1/activity?limit=1").await.unwrap_or_default();
     let (report, reason) = match pages.api.get::<Value>("/api/v1/telemetry/payload").await {
         Ok(report) => (Some(report), String::new()),

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::response::Response;
-use serde_json::Value;
 
 use crate::config::{Config, profiles, references};
 use crate::contract::api::{Diagnostics, MissingSecret, OauthRequired, UpstreamError};
@@ -15,7 +14,7 @@ use crate::server::rest::response::ok;
 use crate::server::state::App;
 use crate::server::take_over;
 use crate::takeover::record::Record;
-use crate::takeover::settings;
+use crate::takeover::settings::Unused;
 use crate::upstream::isolation::plan::Choice;
 use crate::upstream::snapshot::{Phase, Snapshot};
 
@@ -24,14 +23,16 @@ pub async fn diagnostics(State(app): State<Arc<App>>) -> Response {
 }
 
 /// Returns all problems.
-pub async fn found(app: &App) -> Diagnostics {
+pub async fn found(app: &Arc<App>) -> Diagnostics {
     let servers = app.upstreams.snapshots();
     let now = format!("{:.0}", crate::os::clock::now());
     let mut found = diagnose(&servers, app.config.notice(), now);
-    let (config, root, store) = (app.config.current(), app.root.clone(), app.config.store().clone());
-    let read = tokio::task::spawn_blocking(move || (take_over::read_record(&root), store.value().ok().flatten()));
-    let (record, document) = read.await.unwrap_or_default();
-    found.runtime_warnings.extend(notices(&config, record.as_ref(), document.as_ref()));
+    let reader = app.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        (take_over::read_record(&reader.root), reader.unused_settings.of(reader.config.store()))
+    });
+    let (record, unused) = read.await.unwrap_or_default();
+    found.runtime_warnings.extend(notices(&app.config.current(), record.as_ref(), &unused));
     let now = Instant::now();
     let calls = app.upstreams.waiting_calls().longer_than(Duration::ZERO, now);
     found.waiting = problems::waiting(&servers, calls, now);
@@ -41,7 +42,7 @@ pub async fn found(app: &App) -> Diagnostics {
 }
 
 /// Returns notices about the settings and about an incomplete takeover.
-fn notices(config: &Config, record: Option<&Record>, document: Option<&Value>) -> Vec<String> {
+fn notices(config: &Config, record: Option<&Record>, unused: &[Unused]) -> Vec<String> {
     let mut notices = Vec::new();
     if let Some(reason) = record.filter(|record| !record.complete).and_then(|record| record.plan.unreadable.as_ref()) {
         notices.push(format!("the previous version's approvals could not be read ({reason}): run `mcpproxy migrate`"));
@@ -54,10 +55,8 @@ fn notices(config: &Config, record: Option<&Record>, document: Option<&Value>) -
     {
         notices.push(format!("the profile `{name}` does not exist, so clients see no servers: `mcpproxy profile use`"));
     }
-    let unused = document.map(settings::unused).unwrap_or_default();
     let code = Code::DeprecatedField.name();
-    notices
-        .extend(unused.into_iter().map(|setting| format!("`{}` has no effect: {} ({code})", setting.key, setting.why)));
+    notices.extend(unused.iter().map(|setting| format!("`{}` has no effect: {} ({code})", setting.key, setting.why)));
     notices
 }
 

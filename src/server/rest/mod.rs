@@ -25,6 +25,7 @@ mod takeover;
 pub mod telemetry;
 mod tool_calls;
 pub mod tools;
+pub mod unused_settings;
 pub mod views;
 
 use std::sync::Arc;

@@ -302,6 +302,8 @@ impl Driver {
     fn toggle_statistics(&mut self, command: &Command, place: Where) {
         let Some(state) = &self.model.statistics else { return };
         let wanted = !state.enabled;
+        // The item has no tick before and after: a hint shows that the click had an effect.
+        let is_unseen = !wanted && state.no_collector().is_some();
         let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
         tokio::spawn(async move {
             let outcome = async {
@@ -323,7 +325,11 @@ impl Driver {
                 }
                 Err(error) => Err(format!("Anonymous statistics: {error}")),
             };
-            let _ = inputs.send(Input::Done(done)).await;
+            let input = match done {
+                Ok(()) if is_unseen => Input::Hint("Usage is no longer counted on this computer.".to_owned()),
+                done => Input::Done(done),
+            };
+            let _ = inputs.send(input).await;
         });
         self.turned_over(command, place);
     }

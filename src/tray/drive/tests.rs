@@ -450,6 +450,7 @@ async fn statistics_that_the_environment_turned_off_stay_off() {
         sending: Sending::Off,
         reason: "Off: DO_NOT_TRACK".to_owned(),
         notice_shown: true,
+        needs: None,
     };
     desk.answers("GET /api/v1/status", 200, json!({"telemetry": off}));
     desk.send(Input::Status(Box::new(serde_json::from_value(json!({"telemetry": off})).unwrap()))).await;
@@ -463,6 +464,40 @@ async fn statistics_that_the_environment_turned_off_stay_off() {
     );
     desk.pass(seconds(1)).await;
     assert!(desk.shown().contains("Off: DO_NOT_TRACK"), "{}", desk.shown());
+}
+
+#[tokio::test(start_paused = true)]
+async fn statistics_that_cannot_be_sent_have_no_tick_and_are_still_turned_off_and_on() {
+    let desk = Desk::with_own_core().await;
+    let item = |desk: &Desk| {
+        let shown = desk.shown();
+        let (before, after) = shown.split_once("Anonymous statistics").expect("the item");
+        assert!(before.ends_with("label: \""), "{shown}");
+        after.split_once("enabled").expect("its state").0.to_owned()
+    };
+    let on = json!({"telemetry": {"enabled": true, "sending": "waiting", "notice_shown": true, "needs": "endpoint"}});
+    let off = json!({"telemetry": {"enabled": false, "sending": "off", "notice_shown": true}});
+    desk.send(Input::Status(Box::new(serde_json::from_value(on.clone()).unwrap()))).await;
+    desk.pass(seconds(1)).await;
+    let unsent = item(&desk);
+    assert!(unsent.contains("(nothing is sent: no endpoint is set)") && unsent.contains("checked: false"), "{unsent}");
+    desk.taken();
+
+    desk.answers("GET /api/v1/status", 200, off);
+    desk.choose(Command::ToggleStatistics).await;
+    desk.pass(seconds(1)).await;
+    let sent = r#"PATCH /api/v1/config {"telemetry":{"enabled":false}}"#;
+    assert_eq!(desk.taken(), ["untick statistics", sent]);
+    let off = item(&desk);
+    assert!(!off.contains("nothing is sent") && off.contains("checked: false"), "{off}");
+    assert!(desk.shown().contains("no longer counted"), "{}", desk.shown());
+
+    desk.answers("GET /api/v1/status", 200, on);
+    desk.choose(Command::ToggleStatistics).await;
+    desk.pass(seconds(1)).await;
+    let sent = r#"PATCH /api/v1/config {"telemetry":{"enabled":true}}"#;
+    assert_eq!(desk.taken(), ["untick statistics", sent]);
+    assert_eq!(item(&desk), unsent);
 }
 
 #[tokio::test(start_paused = true)]

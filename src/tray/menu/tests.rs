@@ -287,3 +287,28 @@ fn a_problem_offers_its_fix_and_its_explanation() {
     assert!(drawn.contains("    What is wrong, and what to do…\n    Copy command: Install it\n"), "{drawn}");
     assert!(!drawn.contains("Retry now"), "{drawn}");
 }
+
+#[test]
+fn statistics_have_a_tick_only_if_they_can_be_sent() {
+    let lines = |enabled, needs: Option<&str>| {
+        let mut model = model(Whose::Child);
+        model.statistics = Some(TelemetryState {
+            enabled,
+            needs: needs.map(Into::into),
+            ..TelemetryState::default()
+        });
+        let drawn = drawn(&Menu::of(&model).items, 0);
+        let at = drawn.find("Anonymous statistics").unwrap() - 2;
+        drawn[at..].lines().take(2).collect::<Vec<_>>().join(" | ")
+    };
+    let why = "_ Anonymous statistics (nothing is sent: no endpoint is set) | Show what would be sent…";
+    assert_eq!(lines(true, Some("endpoint")), why);
+    assert!(
+        lines(true, Some("valid_endpoint")).starts_with("_ Anonymous statistics (nothing is sent: the endpoint is")
+    );
+    // The notice is about to be shown; an older core does not tell, and a newer one may have other words.
+    for needs in [None, Some("notice"), Some("patience")] {
+        assert_eq!(lines(true, needs), "x Anonymous statistics | Show what is sent…");
+    }
+    assert_eq!(lines(false, None), "_ Anonymous statistics | [Show what is sent…]");
+}
