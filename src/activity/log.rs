@@ -1,19 +1,20 @@
 //! Accepts reports without blocking the callers, and stores them in a separate thread.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::activity::call::{Call, Change};
+use crate::activity::call::{Call, Change, Listing};
 use crate::activity::describe::Report;
 use crate::activity::filter::Filter;
 use crate::activity::reading::Reading;
 use crate::activity::store::Retention;
 use crate::activity::summary::UsageWindow;
 use crate::activity::writer::{BATCH, MOST_WAITING, MOST_WAITING_BYTES, Shared, State};
-use crate::contract::api::{ActivityList, ActivityRecord, ActivitySummary, ActivityUsage};
+use crate::contract::api::{ActivityList, ActivityRecord, ActivitySummary, ActivityUsage, TokenSavings};
 use crate::os::clock;
 
 /// Timeout for a purge, which may wait for a transaction and shortens the file.
@@ -83,6 +84,11 @@ impl ActivityLog {
     /// Reports a change.
     pub fn change(&self, change: Change) {
         self.report(Report::Change(Box::new(change), clock::now()));
+    }
+
+    /// Reports the list of tools of a session. Only the first one of a session is recorded.
+    pub fn listing(&self, listing: Listing) {
+        self.report(Report::Listing(Box::new(listing), clock::now()));
     }
 
     fn report(&self, report: Report) {
@@ -177,6 +183,16 @@ impl ActivityLog {
         self.reading().usage(window, over_time, clock::now())
     }
 
+    /// Returns the tokens that the search saved, by day and client. Waits for the disk.
+    pub fn savings(&self) -> TokenSavings {
+        self.reading().savings(clock::now())
+    }
+
+    /// Returns the tokens of each session, by its label. Waits for the disk.
+    pub fn session_tokens(&self) -> BTreeMap<String, u64> {
+        self.reading().session_tokens()
+    }
+
     /// Removes every record and report; returns how many there were. Waits for the disk.
     ///
     /// # Errors
@@ -214,8 +230,6 @@ impl ActivityLog {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::activity::writer::MOST_UNSTORED;
     use crate::contract::api::{ActivityKind, ActivitySource, ActivityStatus};

@@ -1,5 +1,6 @@
 //! The records in a redb file, by ID, with running totals. Every function here waits for the disk.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::activity::header::Header;
+use crate::activity::token_totals::{SavedTotals, SessionTotals};
 use crate::activity::totals::{CountKey, HOUR, PERIOD, PeriodTotals, ToolTotals, Totals, period_of};
 use crate::activity::totals_tables::{self, existing};
 use crate::contract::api::ActivityRecord;
@@ -80,7 +82,18 @@ pub(super) struct WindowTotals {
     /// The newest ID that is included.
     pub last_id: u64,
     pub timeline: Vec<(u32, PeriodTotals)>,
-    pub tools: std::collections::BTreeMap<(String, String), ToolTotals>,
+    pub tools: BTreeMap<(String, String), ToolTotals>,
+}
+
+/// The tokens up to the newest record.
+#[derive(Debug, Default)]
+pub(super) struct TokenTotals {
+    /// The newest ID that is included.
+    pub last_id: u64,
+    /// The calls since the time that was asked for.
+    pub timeline: Vec<(u32, PeriodTotals)>,
+    pub saved: BTreeMap<(u32, String), SavedTotals>,
+    pub sessions: BTreeMap<String, SessionTotals>,
 }
 
 /// A stored record that is being visited.
@@ -233,6 +246,25 @@ impl Store {
         })
     }
 
+    /// Returns the tokens by client and by session, and the calls since a time.
+    pub(super) fn tokens(&self, since: Timestamp) -> TokenTotals {
+        self.read(|transaction| {
+            let mut found = TokenTotals {
+                saved: totals_tables::saved(transaction)?,
+                sessions: totals_tables::sessions(transaction)?,
+                ..TokenTotals::default()
+            };
+            if let Some(records) = existing(transaction.open_table(RECORDS))? {
+                found.last_id = records.last()?.map_or(0, |(id, _)| id.value());
+            }
+            let timeline = &mut found.timeline;
+            totals_tables::timeline(transaction, period_of(since, PERIOD), |period, calls| {
+                timeline.push((period, calls))
+            })?;
+            Ok(found)
+        })
+    }
+
     /// Visits the records whose IDs are in a range, until the visitor returns `false`.
     pub(super) fn each(&self, ids: (Bound<u64>, Bound<u64>), order: Order, mut visit: impl FnMut(&Row<'_>) -> bool) {
         self.read(|transaction| {
@@ -325,7 +357,7 @@ pub(super) fn id_of(at: Timestamp) -> u64 {
 }
 
 fn add_tool(
-    tools: &mut std::collections::BTreeMap<(String, String), ToolTotals>,
+    tools: &mut BTreeMap<(String, String), ToolTotals>,
     server: &str,
     tool: &str,
     calls: &ToolTotals,

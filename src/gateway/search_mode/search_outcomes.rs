@@ -42,7 +42,8 @@ impl SearchOutcomes {
     }
 
     /// Records the length of a search's result.
-    pub fn answered(&mut self, bytes: usize) {
+    pub fn answered(&mut self, bytes: usize, tokens: u64) {
+        self.counts.result_tokens = self.counts.result_tokens.saturating_add(tokens);
         self.counts.result_bytes = self.counts.result_bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
@@ -90,9 +91,9 @@ mod tests {
         let counts = outcomes.counts();
         assert_eq!((counts.searches, counts.led_to_call), (2, 2));
         assert_eq!((counts.called_best, counts.called_first_five), (0, 2));
-        outcomes.answered(7);
-        outcomes.answered(3);
-        assert_eq!(outcomes.counts().result_bytes, 10);
+        outcomes.answered(7, 2);
+        outcomes.answered(3, 1);
+        assert_eq!((outcomes.counts().result_bytes, outcomes.counts().result_tokens), (10, 3));
     }
 
     #[test]
