@@ -12,9 +12,7 @@ use crate::activity::savings::{month_of, savings};
 use crate::activity::store::{Order, Store, TokenTotals, id_of};
 use crate::activity::summary::{UsageWindow, Window, summarise};
 use crate::activity::totals::{CountKey, Totals};
-use crate::contract::api::{
-    ActivityKind, ActivityList, ActivityRecord, ActivitySummary, ActivityUsage, TokenSavings,
-};
+use crate::contract::api::{ActivityKind, ActivityList, ActivityRecord, ActivitySummary, ActivityUsage, TokenSavings};
 
 /// The records at one moment. Every function waits for the disk.
 #[derive(Debug, Default)]

@@ -83,7 +83,8 @@ mod tests {
         let found = savings(saved, &calls, now);
         assert_eq!((found.today.calls, found.today.saved_tokens), (4, 2_500));
         assert_eq!((found.this_month.calls, found.this_month.saved_tokens), (6, 6_500));
-        let days: Vec<_> = found.days.iter().map(|day| (day.day.as_str(), day.client.as_str(), day.saved_tokens)).collect();
+        let days: Vec<_> =
+            found.days.iter().map(|day| (day.day.as_str(), day.client.as_str(), day.saved_tokens)).collect();
         assert_eq!(days[..2], [("2026-03-02", "b", -500), ("2026-03-02", "a", 3_000)]);
         assert_eq!(days[3], ("2026-02-28", "a", 9_000));
     }

@@ -171,10 +171,7 @@ impl ToolIndex {
     }
 
     /// Returns the tokens of each server's tools, which `count` counts the first time.
-    pub(crate) fn tool_tokens(
-        &self,
-        count: impl FnOnce(&[Entry]) -> BTreeMap<String, u64>,
-    ) -> &BTreeMap<String, u64> {
+    pub(crate) fn tool_tokens(&self, count: impl FnOnce(&[Entry]) -> BTreeMap<String, u64>) -> &BTreeMap<String, u64> {
         self.tokens.get_or_init(|| count(&self.entries))
     }
 

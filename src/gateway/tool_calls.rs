@@ -214,7 +214,7 @@ impl Proxy {
     /// Records the list of tools that a session at the search endpoint received, and the tokens of the list that it
     /// would have received at `/mcp/all`. Returns `false` if there are no tools yet. Counting may take some time.
     pub fn note_list(&self, caller: Caller, scope: &ProfileScope, tools: &[Tool]) -> bool {
-        let all_tools_tokens = self.tool_tokens(scope).values().sum();
+        let all_tools_tokens: u64 = self.tool_tokens(scope).values().sum();
         if all_tools_tokens == 0 {
             return false;
         }

@@ -27,6 +27,8 @@ pub struct McpSession {
     pub id: String,
     pub client_name: String,
     pub client_version: String,
+    /// The version of MCP that the client asked for.
+    pub protocol_version: String,
     /// `active`, or `closed` after 30 minutes without a request; a client can continue a closed session.
     pub status: SessionStatus,
     /// RFC 3339; empty if an older version opened the session.

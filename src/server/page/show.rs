@@ -14,7 +14,7 @@ use crate::config::references::{self, Kind};
 use crate::config::schema::schema;
 use crate::contract::api::{
     ActiveProfile, ActivityList, ActivitySummary, AiClient, ConnectPreview, FoundTools, ImportPaths, OneActivity,
-    ProfileList, Server, ServerTools, SessionList,
+    ProfileList, Server, ServerTools, SessionList, TokenStats,
 };
 use crate::contract::platform::Platform;
 use crate::contract::review::Review;
@@ -63,7 +63,7 @@ pub(super) async fn show_home(State(pages): Core, Extension(visitor): Who) -> Re
             }
         },
         pages.api.get("/api/v1/activity/usage?window=24h&top=0"),
-        pages.api.get("/api/v1/stats/tokens"),
+        pages.api.get::<TokenStats>("/api/v1/stats/tokens"),
         pages.frame(&visitor),
     );
     let shown = Home {
@@ -72,7 +72,7 @@ pub(super) async fn show_home(State(pages): Core, Extension(visitor): Who) -> Re
         clients,
         usage: usage.unwrap_or_default(),
         sessions: sessions.unwrap_or_default().sessions,
-        tokens: tokens.unwrap_or_default(),
+        savings: tokens.unwrap_or_default().savings,
         has_called: calls.unwrap_or_default().success_count > 0,
         recent: recent.unwrap_or_default().activities,
     };
@@ -215,9 +215,11 @@ pub(super) async fn show_activity(State(pages): Core, Extension(visitor): Who, r
         chosen.api_query()
     );
     let usage = format!("/api/v1/activity/usage?window={}", chosen.window.word());
+    let tokens: TokenStats = pages.api.get("/api/v1/stats/tokens").await.unwrap_or_default();
     let shown = Activity {
         list: pages.api.get(&path).await.unwrap_or_default(),
         usage: pages.api.get(&usage).await.unwrap_or_default(),
+        savings: tokens.savings,
         servers: pages.servers().into_iter().map(|server: Server| server.name).collect(),
         chosen,
     };

@@ -73,6 +73,7 @@ fn shown(facts: SessionFacts, tokens: &BTreeMap<String, u64>, now: i64) -> McpSe
         id: facts.label,
         client_name: facts.client,
         client_version: facts.client_version,
+        protocol_version: facts.protocol_version,
         status: if now.saturating_sub(facts.last) < IDLE {
             SessionStatus::Active
         } else {
@@ -102,6 +103,7 @@ mod tests {
             label: "a".to_owned(),
             client: "c".to_owned(),
             client_version: "1".to_owned(),
+            protocol_version: "2025-06-18".to_owned(),
             has_roots: true,
             has_sampling: false,
             opened: last,
