@@ -22,7 +22,7 @@ pub(super) fn of_response(call: &Call) -> Option<u64> {
         return Some(of_part(&call.response, call.received_bytes.unwrap_or(bytes)));
     }
     let text = text_of_json(&call.response);
-    // Of a long result only the start is known. Its rest is like its last text, if that is incomplete.
+    // Only the start of a long result is known. Its rest is like its last text, if that is incomplete.
     let rest = if text.is_cut { bytes.saturating_sub(call.response.len() as u64) } else { 0 };
     Some(of_part(&text.text, text.text.len() as u64 + rest))
 }

@@ -125,7 +125,6 @@ fn error(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::api::ActivityKind;
 
     #[test]
     fn an_error_is_its_first_words_without_secrets() {

@@ -1,4 +1,4 @@
-//! What the search saves a client in tokens: the definitions of all tools that it would have received, less the
+//! The tokens that the search saves a client: the definitions of all tools that it would have received, less the
 //! definitions and search results that it did receive.
 
 use std::collections::BTreeMap;

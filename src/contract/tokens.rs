@@ -209,7 +209,7 @@ impl Kind {
     }
 }
 
-/// What a word is one piece with.
+/// The text before a word, which may be in one piece with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Before {
     Nothing,

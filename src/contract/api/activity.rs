@@ -71,7 +71,7 @@ pub struct ActivityRecord {
     /// Estimated o200k tokens of the text that the client received: the result, or the error. Images are not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_tokens: Option<u64>,
-    /// What the entry adds to the tokens saved: on the first `tools/list` of a session that searches, the tokens of all
+    /// The entry's part in the tokens saved: on the first `tools/list` of a session that searches, the tokens of all
     /// tools less those of the list; on its searches, the tokens of the result as a negative number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saved_tokens: Option<i64>,

@@ -65,7 +65,7 @@ pub struct TokenStats {
     pub savings: TokenSavings,
 }
 
-/// What the search saved AI clients, according to the activity log. All days are in UTC.
+/// The tokens that the search saved AI clients, according to the activity log. All days are in UTC.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TokenSavings {
