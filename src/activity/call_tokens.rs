@@ -1,7 +1,5 @@
 //! Counts the tokens of a call's arguments and result, as the client's model reads them.
 
-use std::borrow::Cow;
-
 use serde_json::Value;
 
 use crate::activity::call::Call;
@@ -37,23 +35,22 @@ fn of_part(known: &str, bytes: u64) -> u64 {
 }
 
 /// The texts of a result in JSON.
-struct Texts<'a> {
-    text: Cow<'a, str>,
+struct Texts {
+    text: String,
     /// Whether the JSON ends within the last text.
     is_cut: bool,
 }
 
 /// Returns the texts of the content of a result: images are not text, and structured content repeats it. Without text,
 /// returns the structured content.
-fn text_of_json(json: &str) -> Texts<'_> {
+fn text_of_json(json: &str) -> Texts {
     match serde_json::from_str::<Value>(json) {
         Ok(result) => {
             let blocks = result.get("content").and_then(Value::as_array).into_iter().flatten();
             let texts: Vec<&str> = blocks.filter_map(text_of_block).collect();
             let structured = || result.get("structuredContent").map(Value::to_string).unwrap_or_default();
-            let text = if texts.is_empty() { structured() } else { texts.join("\n") };
             Texts {
-                text: Cow::Owned(text),
+                text: if texts.is_empty() { structured() } else { texts.join("\n") },
                 is_cut: false,
             }
         }
@@ -67,7 +64,7 @@ fn text_of_block(block: &Value) -> Option<&str> {
 }
 
 /// Returns the values of all members `text` in the start of a JSON text.
-fn texts_of_start(json: &str) -> Texts<'_> {
+fn texts_of_start(json: &str) -> Texts {
     let mut texts = Vec::new();
     let (mut rest, mut is_text, mut is_cut) = (json, false, false);
     while let Some((_, string)) = rest.split_once('"') {
@@ -86,7 +83,7 @@ fn texts_of_start(json: &str) -> Texts<'_> {
         is_text = is_key && string == "text";
     }
     Texts {
-        text: Cow::Owned(texts.join("\n")),
+        text: texts.join("\n"),
         is_cut,
     }
 }
@@ -106,8 +103,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::activity::call::LONGEST_BODY;
-    use crate::activity::call::cut;
+    use crate::activity::call::{LONGEST_BODY, cut};
 
     fn response(text: &str, is_json: bool) -> Option<u64> {
         of_response(&Call {

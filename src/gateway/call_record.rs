@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use axum::http::request::Parts;
-use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, Extensions};
+use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, Extensions, ResourceContents};
 use rmcp::service::{RequestContext, RoleServer};
 use serde_json::Value;
 
@@ -98,7 +98,8 @@ impl ResultText {
         match answer {
             ToolAnswer::Raw(result) => {
                 let blocks = result.get("content").and_then(Value::as_array).into_iter().flatten();
-                let texts = blocks.filter_map(|block| block.get("text")?.as_str());
+                let texts = blocks
+                    .filter_map(|block| block.get("text").or_else(|| block.get("resource")?.get("text"))?.as_str());
                 Some(ResultText::joined(texts, limit, result.get("isError") == Some(&Value::Bool(true))))
             }
             ToolAnswer::Response(CallToolResponse::Complete(result)) => Some(ResultText::of(result, limit)),
@@ -108,8 +109,7 @@ impl ResultText {
 
     /// Returns the text of a result of the library's type.
     pub fn of(result: &CallToolResult, limit: usize) -> ResultText {
-        let texts = result.content.iter().filter_map(ContentBlock::as_text).map(|block| block.text.as_str());
-        ResultText::joined(texts, limit, result.is_error == Some(true))
+        ResultText::joined(result.content.iter().filter_map(text_of), limit, result.is_error == Some(true))
     }
 
     fn joined<'a>(texts: impl Iterator<Item = &'a str>, limit: usize, is_error: bool) -> ResultText {
@@ -128,6 +128,18 @@ impl ResultText {
             joined.text.push_str(cut(text, room).0);
         }
         joined
+    }
+}
+
+/// Returns the text of a block, or of the resource in it.
+fn text_of(block: &ContentBlock) -> Option<&str> {
+    match block {
+        ContentBlock::Text(block) => Some(&block.text),
+        ContentBlock::Resource(block) => match &block.resource {
+            ResourceContents::TextResourceContents { text, .. } => Some(text),
+            ResourceContents::BlobResourceContents { .. } => None,
+        },
+        _ => None,
     }
 }
 
