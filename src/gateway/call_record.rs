@@ -137,7 +137,7 @@ fn text_of(block: &ContentBlock) -> Option<&str> {
         ContentBlock::Text(block) => Some(&block.text),
         ContentBlock::Resource(block) => match &block.resource {
             ResourceContents::TextResourceContents { text, .. } => Some(text),
-            ResourceContents::BlobResourceContents { .. } => None,
+            _ => None,
         },
         _ => None,
     }
@@ -222,6 +222,10 @@ mod tests {
         assert_eq!(contents.received_bytes, None);
         let shortened = ResultText::of_answer(&answer, 1_000).unwrap();
         assert_eq!(shortened.contents().received_bytes, Some(1_004));
+        let embedded = json!({"content": [{"type": "resource", "resource": {"uri": "a:b", "text": "inside"}}]});
+        let typed: CallToolResult = serde_json::from_value(embedded.clone()).unwrap();
+        assert_eq!(ResultText::of(&typed, 0).text, "inside");
+        assert_eq!(ResultText::of_answer(&ToolAnswer::Raw(embedded), 0).unwrap().text, "inside");
         assert_eq!((cut_after("äb", 1), cut_after("äb", 2)), (2, 3));
     }
 
