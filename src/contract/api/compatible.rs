@@ -56,7 +56,8 @@ pub struct OneSession {
 pub struct TokenStats {
     /// Tokens of the definitions of all tools.
     pub total_server_tool_list_size: u64,
-    /// Average tokens of a `retrieve_tools` result since the core started; 0 before the first search.
+    /// Average tokens of a `retrieve_tools` result since the core started, at the tokens per byte of the latest one; 0
+    /// before the first search.
     pub average_query_result_size: u64,
     /// The difference; 0 before the first search.
     pub saved_tokens: u64,

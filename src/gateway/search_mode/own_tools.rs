@@ -15,7 +15,6 @@ use crate::config::Config;
 use crate::config::profiles::ProfileScope;
 use crate::contract::api::SearchCounts;
 use crate::contract::exact_numbers::{released, restore_text};
-use crate::contract::tokens::estimate;
 use crate::gateway::call_log::RecentCalls;
 use crate::gateway::direct_mode::{instructions, tool_tokens};
 use crate::gateway::profile::{Catalog, ProfileCatalogs, View};
@@ -184,8 +183,7 @@ impl OwnTools {
         self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).searched(found, Instant::now());
         self.recorder.tools_returned(index.len() as u64, answer.found.len() as u64, now);
         let text = answer.value.to_string();
-        let tokens = estimate(&text);
-        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).answered(text.len(), tokens);
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).answered(&text);
         CallToolResult::success(vec![ContentBlock::text(text)])
     }
 
