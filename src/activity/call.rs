@@ -26,12 +26,30 @@ pub struct Call {
     pub intent: Option<CallIntent>,
     pub request_bytes: Option<u64>,
     pub response_bytes: Option<u64>,
-    /// The arguments as JSON, at most [`LONGEST_BODY`]; empty if the policy does not need them.
+    /// The arguments as JSON, at most [`LONGEST_BODY`].
     pub arguments: String,
     /// The text of the result, at most [`LONGEST_BODY`].
     pub response: String,
+    /// Whether `response` is the complete result as JSON instead of its text.
+    pub response_is_json: bool,
+    /// Bytes of the result's text that the client received, if it was cut for the client.
+    pub received_bytes: Option<u64>,
     pub response_truncated: bool,
+    /// Whether the result contains definitions of tools, which a client of all tools would have received before.
+    pub finds_tools: bool,
     pub policy: BodyPolicy,
+}
+
+/// The list of tools that a session at the search endpoint received.
+#[derive(Debug, Clone, Default)]
+pub struct Listing {
+    pub client: Option<String>,
+    pub session: Option<String>,
+    pub profile: Option<String>,
+    /// Tokens of the list.
+    pub tokens: u64,
+    /// Tokens of the list of all tools that the session would have received otherwise.
+    pub all_tools_tokens: u64,
 }
 
 /// A decision, a change, or a start.

@@ -4,14 +4,17 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::activity::bodies::{examine, redacted};
-use crate::activity::call::{Call, Change, LONGEST_BODY, cut};
-use crate::contract::api::{ActivityRecord, ActivitySource, ActivityStatus};
+use crate::activity::call::{Call, Change, LONGEST_BODY, Listing, cut};
+use crate::activity::call_tokens;
+use crate::activity::counted_sessions::TOOLS_LIST;
+use crate::contract::api::{ActivityKind, ActivityRecord, ActivitySource, ActivityStatus};
 
 /// A call or change, and when it happened.
 #[derive(Debug)]
 pub(super) enum Report {
     Call(Box<Call>, Timestamp),
     Change(Box<Change>, Timestamp),
+    Listing(Box<Listing>, Timestamp),
 }
 
 impl Report {
@@ -19,7 +22,7 @@ impl Report {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Report::Call(call, _) => call.arguments.len() + call.response.len(),
-            Report::Change(..) => 0,
+            Report::Change(..) | Report::Listing(..) => 0,
         }
     }
 
@@ -27,6 +30,7 @@ impl Report {
         match self {
             Report::Call(call, at) => self::call(call, *at),
             Report::Change(change, at) => self::change(change, *at),
+            Report::Listing(listing, at) => self::listing(listing, *at),
         }
     }
 }
@@ -37,6 +41,7 @@ const LONGEST_ERROR: usize = 200;
 /// Returns the record of a call.
 pub(super) fn call(call: &Call, at: Timestamp) -> ActivityRecord {
     let examined = examine(call.policy, &call.arguments, &call.response);
+    let response_tokens = call_tokens::of_response(call);
     ActivityRecord {
         id: String::new(),
         kind: call.kind.clone(),
@@ -53,6 +58,9 @@ pub(super) fn call(call: &Call, at: Timestamp) -> ActivityRecord {
         intent: call.intent.clone(),
         request_bytes: call.request_bytes,
         response_bytes: call.response_bytes,
+        request_tokens: call_tokens::of_arguments(call),
+        response_tokens,
+        saved_tokens: response_tokens.filter(|_| call.finds_tools).map(|tokens| 0_i64.saturating_sub_unsigned(tokens)),
         has_sensitive_data: !examined.detections.is_empty(),
         detection_types: examined.rules(),
         max_severity: examined.severity,
@@ -61,6 +69,24 @@ pub(super) fn call(call: &Call, at: Timestamp) -> ActivityRecord {
         arguments: examined.arguments,
         response: examined.response,
         metadata: None,
+    }
+}
+
+/// Returns the record of a list of tools.
+fn listing(listing: &Listing, at: Timestamp) -> ActivityRecord {
+    let all_tools = i64::try_from(listing.all_tools_tokens).unwrap_or(i64::MAX);
+    ActivityRecord {
+        kind: ActivityKind::InternalToolCall,
+        source: ActivitySource::Mcp,
+        tool_name: TOOLS_LIST.to_owned(),
+        status: ActivityStatus::Success,
+        timestamp: at.to_string(),
+        client_name: listing.client.clone(),
+        session_id: listing.session.clone(),
+        profile: listing.profile.clone(),
+        response_tokens: Some(listing.tokens),
+        saved_tokens: Some(all_tools.saturating_sub_unsigned(listing.tokens)),
+        ..ActivityRecord::default()
     }
 }
 
@@ -99,7 +125,6 @@ fn error(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::api::ActivityKind;
 
     #[test]
     fn an_error_is_its_first_words_without_secrets() {

@@ -35,7 +35,7 @@ impl Format {
             Format::Jsonl => "",
             Format::Csv => {
                 "id,time,type,source,client,session,profile,server,tool,intent,status,duration_ms,request_bytes,response_bytes,\
-                 sensitive,error\n"
+                 sensitive,error,request_tokens,response_tokens,saved_tokens\n"
             }
         }
     }
@@ -69,13 +69,17 @@ fn csv(record: &ActivityRecord) -> String {
         number(record.response_bytes),
         record.detection_types.join(" "),
         text(&record.error_message),
+        number(record.request_tokens),
+        number(record.response_tokens),
+        record.saved_tokens.map(|tokens| tokens.to_string()).unwrap_or_default(),
     ];
     fields.map(|field| quoted(&field)).join(",") + "\n"
 }
 
 /// Returns a CSV field. Spreadsheets run text that starts like a formula, so such text gets a leading quote.
 fn quoted(field: &str) -> String {
-    let starts_formula = field.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let is_number = field.parse::<i64>().is_ok();
+    let starts_formula = field.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number;
     let field = if starts_formula { format!("'{field}") } else { field.to_owned() };
     if field.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", field.replace('"', "\"\""))
@@ -94,10 +98,12 @@ mod tests {
             id: "1".into(),
             server_name: "=cmd()".into(),
             tool_name: "a,\"b\"".into(),
+            saved_tokens: Some(-7),
             ..ActivityRecord::default()
         };
         let line = Format::Csv.line(&record);
         assert!(line.contains(",'=cmd(),\"a,\"\"b\"\"\","), "{line}");
+        assert!(line.ends_with(",-7\n"), "{line}");
         let columns = Format::Csv.heading().split(',').count();
         assert_eq!(Format::Csv.line(&ActivityRecord::default()).split(',').count(), columns);
         assert_eq!(Format::Jsonl.line(&record).lines().count(), 1);

@@ -28,6 +28,9 @@ pub(super) struct Header<'a> {
     pub duration_ms: u64,
     pub request_bytes: Option<u64>,
     pub response_bytes: Option<u64>,
+    pub request_tokens: Option<u64>,
+    pub response_tokens: Option<u64>,
+    pub saved_tokens: Option<i64>,
 }
 
 impl<'a> Header<'a> {
@@ -47,6 +50,9 @@ impl<'a> Header<'a> {
             duration_ms: record.duration_ms,
             request_bytes: record.request_bytes,
             response_bytes: record.response_bytes,
+            request_tokens: record.request_tokens,
+            response_tokens: record.response_tokens,
+            saved_tokens: record.saved_tokens,
         }
     }
 
@@ -78,6 +84,7 @@ mod tests {
             arguments: Some(serde_json::json!({"type": "x", "status": ["y"]})),
             duration_ms: 7,
             response_bytes: Some(3),
+            saved_tokens: Some(-2),
             ..ActivityRecord::default()
         };
         let json = serde_json::to_vec(&record).unwrap();

@@ -1,19 +1,20 @@
 //! Accepts reports without blocking the callers, and stores them in a separate thread.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::activity::call::{Call, Change};
+use crate::activity::call::{Call, Change, Listing};
 use crate::activity::describe::Report;
 use crate::activity::filter::Filter;
 use crate::activity::reading::Reading;
 use crate::activity::store::Retention;
 use crate::activity::summary::UsageWindow;
 use crate::activity::writer::{BATCH, MOST_WAITING, MOST_WAITING_BYTES, Shared, State};
-use crate::contract::api::{ActivityList, ActivityRecord, ActivitySummary, ActivityUsage};
+use crate::contract::api::{ActivityList, ActivityRecord, ActivitySummary, ActivityUsage, TokenSavings};
 use crate::os::clock;
 
 /// Timeout for a purge, which may wait for a transaction and shortens the file.
@@ -83,6 +84,11 @@ impl ActivityLog {
     /// Reports a change.
     pub fn change(&self, change: Change) {
         self.report(Report::Change(Box::new(change), clock::now()));
+    }
+
+    /// Reports the list of tools of a session. Only the first one of a session is recorded.
+    pub fn listing(&self, listing: Listing) {
+        self.report(Report::Listing(Box::new(listing), clock::now()));
     }
 
     fn report(&self, report: Report) {
@@ -177,6 +183,16 @@ impl ActivityLog {
         self.reading().usage(window, over_time, clock::now())
     }
 
+    /// Returns the tokens that the search saved, by day and client. Waits for the disk.
+    pub fn savings(&self) -> TokenSavings {
+        self.reading().savings(clock::now())
+    }
+
+    /// Returns the tokens of each session, by its label. Waits for the disk.
+    pub fn session_tokens(&self) -> BTreeMap<String, u64> {
+        self.reading().session_tokens()
+    }
+
     /// Removes every record and report; returns how many there were. Waits for the disk.
     ///
     /// # Errors
@@ -214,11 +230,10 @@ impl ActivityLog {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::activity::writer::MOST_UNSTORED;
     use crate::contract::api::{ActivityKind, ActivitySource, ActivityStatus};
+    use crate::contract::tokens::estimate;
     use crate::os::redb_file::open_store;
 
     fn call(server: &str, status: ActivityStatus) -> Call {
@@ -275,6 +290,56 @@ mod tests {
         assert_eq!(log.purge(), Ok(4));
         assert_eq!(log.list(&Filter::default(), 10, 0).total, 0);
         assert_eq!(log.summary(&Filter::default(), "all").total_count, 0);
+    }
+
+    #[test]
+    fn a_session_saves_all_tools_less_what_it_received_also_after_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("activity.redb");
+        let text = "github:create_issue creates an issue";
+        let search = |session: &str| Call {
+            kind: ActivityKind::InternalToolCall,
+            tool: "retrieve_tools".to_owned(),
+            client: Some("cursor".to_owned()),
+            session: Some(session.to_owned()),
+            request_bytes: Some(0),
+            response_bytes: Some(text.len() as u64),
+            response: text.to_owned(),
+            finds_tools: true,
+            ..Call::default()
+        };
+        let listing = || Listing {
+            client: Some("cursor".to_owned()),
+            session: Some("a".to_owned()),
+            tokens: 900,
+            all_tools_tokens: 12_000,
+            ..Listing::default()
+        };
+        let result = i64::try_from(estimate(text)).unwrap();
+        // The day may change during the test.
+        let saved = |log: &ActivityLog| {
+            let days = log.savings().days;
+            (days.iter().map(|day| day.sessions).sum::<u64>(), days.iter().map(|day| day.saved_tokens).sum::<i64>())
+        };
+        let log = ActivityLog::in_file(&path, Retention::default());
+        log.call(search("a"));
+        log.listing(listing());
+        log.call(search("a"));
+        log.call(search("other"));
+        log.listing(listing());
+        assert_eq!(saved(&log), (1, 11_100 - result));
+        log.flush();
+        assert_eq!(saved(&log), (1, 11_100 - result));
+        log.close();
+        let log = ActivityLog::in_file(&path, Retention::default());
+        log.call(search("a"));
+        log.listing(listing());
+        assert_eq!(saved(&log), (1, 11_100 - 2 * result));
+        assert_eq!(log.session_tokens()["a"], 900 + 3 * estimate(text));
+        assert_eq!(log.list(&Filter::default(), 10, 0).total, 5);
+        log.purge().unwrap();
+        log.call(search("a"));
+        assert_eq!(saved(&log), (0, 0));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 pub mod bodies;
 pub mod call;
+mod call_tokens;
+mod counted_sessions;
 mod describe;
 mod export;
 mod filter;
@@ -12,14 +14,16 @@ mod header;
 mod log;
 mod prefilter;
 mod reading;
+mod savings;
 mod store;
 mod summary;
+mod token_totals;
 mod totals;
 mod totals_tables;
 mod writer;
 
 pub use bodies::{Bodies, BodyPolicy};
-pub use call::{Call, Change};
+pub use call::{Call, Change, Listing};
 pub use export::Format;
 pub use filter::Filter;
 pub use log::ActivityLog;

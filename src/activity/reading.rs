@@ -1,6 +1,6 @@
 //! Answers questions about the records: those in memory, and those in the store.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -9,10 +9,11 @@ use jiff::Timestamp;
 use crate::activity::filter::Filter;
 use crate::activity::header::Header;
 use crate::activity::prefilter::Prefilter;
-use crate::activity::store::{Order, Row, Store, id_of};
+use crate::activity::savings::{month_of, savings};
+use crate::activity::store::{Order, Row, Store, TokenTotals, id_of};
 use crate::activity::summary::{UsageWindow, Window, summarise};
 use crate::activity::totals::{CountKey, Totals};
-use crate::contract::api::{ActivityKind, ActivityList, ActivityRecord, ActivitySummary, ActivityUsage};
+use crate::contract::api::{ActivityKind, ActivityList, ActivityRecord, ActivitySummary, ActivityUsage, TokenSavings};
 
 /// A record that matches a filter.
 struct Found<'a> {
@@ -217,6 +218,34 @@ impl Reading {
             calls.add_tool(server, tool, totals);
         }
         calls.finish()
+    }
+
+    /// Returns the tokens that the search saved, by day and client.
+    pub(super) fn savings(&self, now: Timestamp) -> TokenSavings {
+        let found = self.tokens(month_of(now));
+        savings(found.saved, &found.timeline, now)
+    }
+
+    /// Returns the tokens of each session.
+    pub(super) fn session_tokens(&self) -> BTreeMap<String, u64> {
+        let found = self.tokens(Timestamp::MAX);
+        found.sessions.into_iter().map(|(label, totals)| (label, totals.tokens)).collect()
+    }
+
+    fn tokens(&self, since: Timestamp) -> TokenTotals {
+        let mut found = self.store.as_ref().map(|store| store.tokens(since)).unwrap_or_default();
+        let mut unstored = Totals::default();
+        for (_, record) in self.unstored.iter().filter(|(id, _)| *id > found.last_id) {
+            unstored.add(&Header::of(record));
+        }
+        for (key, more) in unstored.saved {
+            found.saved.entry(key).or_default().add(more);
+        }
+        for (label, more) in unstored.sessions {
+            found.sessions.entry(label).or_default().add(more);
+        }
+        found.timeline.extend(unstored.timeline);
+        found
     }
 
     /// Returns the number of matching records, if it is known without reading them.

@@ -1,5 +1,6 @@
 //! The records in a redb file, by ID, with running totals. Every function here waits for the disk.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::activity::header::Header;
+use crate::activity::token_totals::{SavedTotals, SessionTotals};
 use crate::activity::totals::{CountKey, HOUR, PERIOD, PeriodTotals, ToolTotals, Totals, period_of};
 use crate::activity::totals_tables::{self, existing};
 use crate::contract::api::{ActivityKind, ActivityRecord};
@@ -80,7 +82,18 @@ pub(super) struct WindowTotals {
     /// The newest ID that is included.
     pub last_id: u64,
     pub timeline: Vec<(u32, PeriodTotals)>,
-    pub tools: std::collections::BTreeMap<(String, String), ToolTotals>,
+    pub tools: BTreeMap<(String, String), ToolTotals>,
+}
+
+/// The tokens up to the newest record.
+#[derive(Debug, Default)]
+pub(super) struct TokenTotals {
+    /// The newest ID that is included.
+    pub last_id: u64,
+    /// The calls since the time that was asked for.
+    pub timeline: Vec<(u32, PeriodTotals)>,
+    pub saved: BTreeMap<(u32, String), SavedTotals>,
+    pub sessions: BTreeMap<String, SessionTotals>,
 }
 
 /// A stored record that is being visited.
@@ -234,6 +247,25 @@ impl Store {
         })
     }
 
+    /// Returns the tokens by client and by session, and the calls since a time.
+    pub(super) fn tokens(&self, since: Timestamp) -> TokenTotals {
+        self.read(|transaction| {
+            let mut found = TokenTotals {
+                saved: totals_tables::saved(transaction)?,
+                sessions: totals_tables::sessions(transaction)?,
+                ..TokenTotals::default()
+            };
+            if let Some(records) = existing(transaction.open_table(RECORDS))? {
+                found.last_id = records.last()?.map_or(0, |(id, _)| id.value());
+            }
+            let timeline = &mut found.timeline;
+            totals_tables::timeline(transaction, period_of(since, PERIOD), |period, calls| {
+                timeline.push((period, calls))
+            })?;
+            Ok(found)
+        })
+    }
+
     /// Visits the records whose IDs are in a range, until the visitor returns `false`.
     pub(super) fn each(&self, ids: (Bound<u64>, Bound<u64>), order: Order, mut visit: impl FnMut(&Row<'_>) -> bool) {
         self.read(|transaction| {
@@ -325,12 +357,7 @@ pub(super) fn id_of(at: Timestamp) -> u64 {
     u64::try_from(at.as_microsecond()).unwrap_or_default()
 }
 
-fn add_tool(
-    tools: &mut std::collections::BTreeMap<(String, String), ToolTotals>,
-    server: &str,
-    tool: &str,
-    calls: &ToolTotals,
-) {
+fn add_tool(tools: &mut BTreeMap<(String, String), ToolTotals>, server: &str, tool: &str, calls: &ToolTotals) {
     tools.entry((server.to_owned(), tool.to_owned())).or_default().add(calls);
 }
 
@@ -541,6 +568,42 @@ mod tests {
         assert_eq!(store.get(records[1].0).unwrap().response.as_deref(), Some("long"));
         assert_eq!((store.clear(), store.counts(&[]).by_key.len()), (Ok(4), 0));
         assert!(store.window(Timestamp::UNIX_EPOCH, true).tools.is_empty());
+    }
+
+    #[test]
+    fn tokens_follow_the_retention_and_a_limited_number_of_clients_has_a_row() {
+        let directory = tempfile::tempdir().unwrap();
+        let now = at("2026-03-01T12:00:00Z");
+        let store = Store::open(&directory.path().join("a.redb"), now).unwrap();
+        let (old, new) = ("2026-01-01T00:00:00Z", "2026-03-01T11:00:00Z");
+        let listing = |number: u64, client: String, timestamp: &str| {
+            let record = ActivityRecord {
+                kind: ActivityKind::InternalToolCall,
+                tool_name: "tools/list".to_owned(),
+                timestamp: timestamp.to_owned(),
+                client_name: Some(client.clone()),
+                session_id: Some(client),
+                response_tokens: Some(10),
+                saved_tokens: Some(90),
+                ..ActivityRecord::default()
+            };
+            (id_of(at(timestamp)) + number, Arc::new(record))
+        };
+        let mut tool_call = call(id_of(at(new)) + 100, "a", new, 7);
+        Arc::make_mut(&mut tool_call.1).response_tokens = Some(5);
+        let mut records = vec![call(id_of(at(old)), "a", old, 7), listing(1, "old".to_owned(), old)];
+        records.extend((0..60).map(|number| listing(number, format!("client {number}"), new)));
+        records.push(tool_call);
+        store.append(&records, Retention::default(), now).unwrap();
+        let found = store.tokens(Timestamp::MAX);
+        let all: u64 = found.saved.values().map(|totals| totals.all_tools).sum();
+        let others = found.saved.iter().find(|((_, client), _)| client.is_empty()).map(|(_, totals)| totals.sessions);
+        assert_eq!((found.saved.len(), all, others), (51, 6_000, Some(10)));
+        assert_eq!((found.sessions.len(), found.sessions["client 7"].tokens), (60, 10));
+        let window = store.window(at(new), true);
+        assert_eq!(window.tools[&("a".to_owned(), "t".to_owned())].response_tokens, 5);
+        store.clear().unwrap();
+        assert!(store.tokens(Timestamp::MAX).saved.is_empty());
     }
 
     #[test]

@@ -170,6 +170,8 @@ fn tool_usage(((server, tool), totals): ((String, String), ToolTotals)) -> ToolU
         blocked: totals.blocked,
         total_resp_bytes: totals.response_bytes,
         total_req_bytes: totals.request_bytes,
+        total_resp_tokens: totals.response_tokens,
+        total_req_tokens: totals.request_tokens,
         p50_ms: totals.percentile(50),
         p95_ms: totals.percentile(95),
         last_used: last.map(|last| last.to_string()).unwrap_or_default(),

@@ -4,13 +4,19 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use crate::activity::call::cut;
 use crate::activity::header::Header;
+use crate::activity::token_totals::{SavedTotals, SessionTotals};
 use crate::contract::words::{ActivityKind, ActivityStatus};
 
 /// Length of the periods of the timeline, in seconds.
 pub(super) const PERIOD: i64 = 300;
 /// Length of the periods of [`ToolTotals`], in seconds.
 pub(super) const HOUR: i64 = 3_600;
+/// Length of the periods of [`SavedTotals`] and [`SessionTotals`], in seconds: days in UTC.
+pub(super) const DAY: i64 = 86_400;
+/// Maximum length of a client's name in the totals, in bytes.
+const LONGEST_CLIENT: usize = 100;
 
 /// The values by which records are counted: type, status, server, tool.
 pub(super) type CountKey = (ActivityKind, ActivityStatus, String, String);
@@ -52,6 +58,9 @@ pub(super) struct ToolTotals {
     pub blocked: u64,
     pub request_bytes: u64,
     pub response_bytes: u64,
+    /// Stored in a table of their own, because an earlier version wrote this one.
+    pub request_tokens: u64,
+    pub response_tokens: u64,
     /// Time of the latest call, in microseconds since 1970.
     pub last: u64,
     /// Number of calls by [`bucket`] of their duration.
@@ -66,6 +75,8 @@ impl ToolTotals {
             blocked: u64::from(header.status == ActivityStatus::Blocked),
             request_bytes: header.request_bytes.unwrap_or_default(),
             response_bytes: header.response_bytes.unwrap_or_default(),
+            request_tokens: header.request_tokens.unwrap_or_default(),
+            response_tokens: header.response_tokens.unwrap_or_default(),
             last: u64::try_from(at.as_microsecond()).unwrap_or_default(),
             durations: BTreeMap::from([(bucket(header.duration_ms), 1)]),
         }
@@ -77,6 +88,8 @@ impl ToolTotals {
         self.blocked += other.blocked;
         self.request_bytes += other.request_bytes;
         self.response_bytes += other.response_bytes;
+        self.request_tokens += other.request_tokens;
+        self.response_tokens += other.response_tokens;
         self.last = self.last.max(other.last);
         for (bucket, count) in &other.durations {
             *self.durations.entry(*bucket).or_default() += count;
@@ -96,7 +109,7 @@ impl ToolTotals {
         0
     }
 
-    /// Returns the stored form: all numbers as LEB128.
+    /// Returns the stored form without the tokens: all numbers as LEB128.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(32);
         let fixed = [
@@ -129,7 +142,7 @@ impl ToolTotals {
             request_bytes: next().unwrap_or_default(),
             response_bytes: next().unwrap_or_default(),
             last: next().unwrap_or_default(),
-            durations: BTreeMap::new(),
+            ..ToolTotals::default()
         };
         while let (Some(bucket), Some(count)) = (next(), next()) {
             totals.durations.insert(u16::try_from(bucket).unwrap_or(u16::MAX), count);
@@ -182,18 +195,34 @@ pub(super) struct Totals {
     pub counts: BTreeMap<CountKey, i64>,
     pub tools: BTreeMap<(u32, String, String), ToolTotals>,
     pub timeline: BTreeMap<u32, PeriodTotals>,
+    /// By day and client.
+    pub saved: BTreeMap<(u32, String), SavedTotals>,
+    pub sessions: BTreeMap<String, SessionTotals>,
 }
 
 impl Totals {
     /// Adds a record.
     pub(super) fn add(&mut self, header: &Header<'_>) {
         *self.counts.entry(count_key(header)).or_default() += 1;
-        let Some(at) = header.at().filter(|_| header.kind == ActivityKind::ToolCall) else {
+        let Some(at) = header.at() else { return };
+        self.add_tokens(header, period_of(at, DAY));
+        if header.kind != ActivityKind::ToolCall {
             return;
-        };
+        }
         self.timeline.entry(period_of(at, PERIOD)).or_default().add(PeriodTotals::of(header));
         let key = (period_of(at, HOUR), header.server_name.to_string(), header.tool_name.to_string());
         self.tools.entry(key).or_default().add(&ToolTotals::of(header, at));
+    }
+
+    fn add_tokens(&mut self, header: &Header<'_>, day: u32) {
+        if let Some(session) = SessionTotals::of(header, day) {
+            let label = header.session_id.as_deref().unwrap_or_default();
+            self.sessions.entry(label.to_owned()).or_default().add(session);
+        }
+        if let Some(saved) = SavedTotals::of(header) {
+            let client = cut(header.client_name.as_deref().unwrap_or_default(), LONGEST_CLIENT).0;
+            self.saved.entry((day, client.to_owned())).or_default().add(saved);
+        }
     }
 
     /// Counts a record as removed. The calls over time keep it.

@@ -1,17 +1,26 @@
 //! The tables of the running totals in the store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
 
-use crate::activity::totals::{CountKey, HOUR, PERIOD, PeriodTotals, ToolTotals, Totals, period_of};
+use crate::activity::token_totals::{SavedTotals, SessionTotals};
+use crate::activity::totals::{CountKey, DAY, HOUR, PERIOD, PeriodTotals, ToolTotals, Totals, period_of};
 use crate::contract::words::ActivityKind;
 
 /// Number of records by type, status, server and tool.
 const COUNTS: TableDefinition<'_, (&str, &str, &str, &str), u64> = TableDefinition::new("activity_counts");
 /// Calls by hour, server and tool.
 const TOOLS: TableDefinition<'_, (u32, &str, &str), &[u8]> = TableDefinition::new("activity_tools");
+/// Tokens of arguments and of results by hour, server and tool.
+const TOKENS: TableDefinition<'_, (u32, &str, &str), (u64, u64)> = TableDefinition::new("activity_tokens");
+/// Sessions, tokens of all tools and received tokens, by day and client.
+const SAVED: TableDefinition<'_, (u32, &str), (u64, u64, u64)> = TableDefinition::new("activity_saved_tokens");
+/// The latest day, whether it counts for the savings, and tokens, by session.
+const SESSIONS: TableDefinition<'_, &str, (u32, bool, u64)> = TableDefinition::new("activity_sessions");
+/// Maximum number of clients of a day that have totals of their own. Further ones share the totals without a name.
+const MOST_CLIENTS: usize = 50;
 /// Calls, errors and bytes by period.
 const TIMELINE: TableDefinition<'_, u32, (u64, u64, u64)> = TableDefinition::new("activity_timeline");
 
@@ -33,6 +42,7 @@ pub(super) fn add(transaction: &WriteTransaction, totals: &Totals) -> Result<(),
         sum.add(calls);
         tools.insert(key, sum.encode().as_slice())?;
     }
+    add_tokens(transaction, totals)?;
     let mut timeline = transaction.open_table(TIMELINE)?;
     for (period, calls) in &totals.timeline {
         let mut sum = timeline.get(period)?.map(|value| period_totals(value.value())).unwrap_or_default();
@@ -42,10 +52,46 @@ pub(super) fn add(transaction: &WriteTransaction, totals: &Totals) -> Result<(),
     Ok(())
 }
 
+fn add_tokens(transaction: &WriteTransaction, totals: &Totals) -> Result<(), redb::Error> {
+    let mut tokens = transaction.open_table(TOKENS)?;
+    for ((hour, server, tool), calls) in &totals.tools {
+        let key = (*hour, server.as_str(), tool.as_str());
+        let (request, response) = tokens.get(key)?.map(|value| value.value()).unwrap_or_default();
+        let sum = (request + calls.request_tokens, response + calls.response_tokens);
+        if sum != (0, 0) {
+            tokens.insert(key, sum)?;
+        }
+    }
+    let mut saved = transaction.open_table(SAVED)?;
+    for ((day, client), more) in &totals.saved {
+        let is_known = saved.get((*day, client.as_str()))?.is_some();
+        let is_full = !is_known && saved.range((*day, "")..(day + 1, ""))?.count() >= MOST_CLIENTS;
+        let key = (*day, if is_full { "" } else { client.as_str() });
+        let mut sum = saved.get(key)?.map(|value| saved_totals(value.value())).unwrap_or_default();
+        sum.add(*more);
+        saved.insert(key, (sum.sessions, sum.all_tools, sum.received))?;
+    }
+    let mut sessions = transaction.open_table(SESSIONS)?;
+    for (label, more) in &totals.sessions {
+        let mut sum = sessions.get(label.as_str())?.map(|value| session_totals(value.value())).unwrap_or_default();
+        sum.add(*more);
+        sessions.insert(label.as_str(), (sum.day, sum.is_counted, sum.tokens))?;
+    }
+    Ok(())
+}
+
 /// Removes the calls of the hours and periods that ended before a time.
 pub(super) fn forget(transaction: &WriteTransaction, oldest: jiff::Timestamp) -> Result<(), redb::Error> {
+    let (hour, day) = (period_of(oldest, HOUR), period_of(oldest, DAY));
     let mut tools = transaction.open_table(TOOLS)?;
-    tools.retain_in(..(period_of(oldest, HOUR), "", ""), |_, _| false)?;
+    let is_new_hour = tools.first()?.is_some_and(|(key, _)| key.value().0 < hour);
+    tools.retain_in(..(hour, "", ""), |_, _| false)?;
+    transaction.open_table(TOKENS)?.retain_in(..(hour, "", ""), |_, _| false)?;
+    transaction.open_table(SAVED)?.retain_in(..(day, ""), |_, _| false)?;
+    // Reads the whole table, which is too much for each transaction.
+    if is_new_hour {
+        transaction.open_table(SESSIONS)?.retain(|_, (last, _, _)| last >= day)?;
+    }
     let mut timeline = transaction.open_table(TIMELINE)?;
     timeline.retain_in(..period_of(oldest, PERIOD), |_, _| false)?;
     Ok(())
@@ -56,6 +102,9 @@ pub(super) fn clear(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     transaction.delete_table(COUNTS)?;
     transaction.delete_table(TOOLS)?;
     transaction.delete_table(TIMELINE)?;
+    transaction.delete_table(TOKENS)?;
+    transaction.delete_table(SAVED)?;
+    transaction.delete_table(SESSIONS)?;
     Ok(())
 }
 
@@ -95,12 +144,42 @@ pub(super) fn tools(
     mut visit: impl FnMut(&str, &str, ToolTotals),
 ) -> Result<(), redb::Error> {
     let Some(table) = existing(transaction.open_table(TOOLS))? else { return Ok(()) };
+    let tokens = existing(transaction.open_table(TOKENS))?;
     for entry in table.range((hour, "", "")..)? {
         let (key, calls) = entry?;
         let (_, server, tool) = key.value();
-        visit(server, tool, ToolTotals::decode(calls.value()));
+        let mut calls = ToolTotals::decode(calls.value());
+        if let Some(tokens) = &tokens
+            && let Some(value) = tokens.get(key.value())?
+        {
+            (calls.request_tokens, calls.response_tokens) = value.value();
+        }
+        visit(server, tool, calls);
     }
     Ok(())
+}
+
+/// Returns the savings by day and client.
+pub(super) fn saved(transaction: &ReadTransaction) -> Result<BTreeMap<(u32, String), SavedTotals>, redb::Error> {
+    let mut found = BTreeMap::new();
+    let Some(table) = existing(transaction.open_table(SAVED))? else { return Ok(found) };
+    for entry in table.iter()? {
+        let (key, value) = entry?;
+        let (day, client) = key.value();
+        found.insert((day, client.to_owned()), saved_totals(value.value()));
+    }
+    Ok(found)
+}
+
+/// Returns the tokens by session.
+pub(super) fn sessions(transaction: &ReadTransaction) -> Result<BTreeMap<String, SessionTotals>, redb::Error> {
+    let mut found = BTreeMap::new();
+    let Some(table) = existing(transaction.open_table(SESSIONS))? else { return Ok(found) };
+    for entry in table.iter()? {
+        let (label, value) = entry?;
+        found.insert(label.value().to_owned(), session_totals(value.value()));
+    }
+    Ok(found)
 }
 
 /// Visits the calls of each period from `period` on.
@@ -131,5 +210,21 @@ fn period_totals((calls, errors, response_bytes): (u64, u64, u64)) -> PeriodTota
         calls,
         errors,
         response_bytes,
+    }
+}
+
+fn saved_totals((sessions, all_tools, received): (u64, u64, u64)) -> SavedTotals {
+    SavedTotals {
+        sessions,
+        all_tools,
+        received,
+    }
+}
+
+fn session_totals((day, is_counted, tokens): (u32, bool, u64)) -> SessionTotals {
+    SessionTotals {
+        day,
+        is_counted,
+        tokens,
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use crate::activity::counted_sessions::CountedSessions;
 use crate::activity::describe::Report;
 use crate::activity::store::{Retention, Store};
 use crate::contract::api::ActivityRecord;
@@ -46,6 +47,7 @@ pub(super) struct State {
     /// Records that are not stored yet, the oldest first.
     pub unstored: VecDeque<(u64, Arc<ActivityRecord>)>,
     pub last_id: u64,
+    pub counted: CountedSessions,
     /// How many reports were taken, and how many of them readers see.
     pub reported: u64,
     pub shown: u64,
@@ -76,6 +78,7 @@ impl State {
             waiting_bytes: 0,
             unstored: VecDeque::new(),
             last_id: 0,
+            counted: CountedSessions::default(),
             reported: 0,
             shown: 0,
             wanted: 0,
@@ -130,8 +133,13 @@ impl Shared {
 
     pub(super) fn open(&self, path: Option<&Path>) {
         let store = path.map(|path| Store::open(path, clock::now()));
-        let last = store.as_ref().and_then(|store| store.as_ref().ok()).map_or(0, Store::last_id);
+        let stored = store.as_ref().and_then(|store| store.as_ref().ok());
+        let last = stored.map_or(0, Store::last_id);
+        let sessions = stored.map(|store| store.tokens(Timestamp::MAX).sessions).unwrap_or_default();
         let mut state = self.lock();
+        for (label, _) in sessions.iter().filter(|(_, totals)| totals.is_counted) {
+            state.counted.add(label);
+        }
         match store {
             Some(Ok(store)) => state.store = Some(store),
             Some(Err(error)) => {
@@ -201,6 +209,7 @@ impl Shared {
             state.shown += waiting as u64;
             let dropped = waiting + state.unstored.len();
             state.unstored.clear();
+            state.counted.clear();
             (state.purges, dropped, state.store.clone())
         };
         let outcome = store.map_or(Ok(0), |store| store.clear());
@@ -243,6 +252,9 @@ impl Shared {
         let mut state = self.lock();
         state.shown += records.len() as u64;
         for mut record in records {
+            if !state.counted.admit(&mut record) {
+                continue;
+            }
             let now = record.timestamp.parse::<Timestamp>().map_or(0, Timestamp::as_microsecond);
             state.last_id = u64::try_from(now).unwrap_or_default().max(state.last_id + 1);
             let id = state.last_id;

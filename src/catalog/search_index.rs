@@ -1,6 +1,9 @@
 //! Keyword search over the tools of all connected servers, using BM25 with weighted fields (BM25F). Everything that
 //! does not depend on the query is computed when the tools change, so a search only adds up numbers.
 
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
 use crate::catalog::annotations::{Filter, Filters, Hints, SessionRisk, Withheld};
 pub use crate::catalog::entry::Entry;
 use crate::catalog::lexicon::TermId;
@@ -20,6 +23,8 @@ pub struct ToolIndex {
     terms: TermIndex,
     words: Words,
     weights: Weights,
+    /// The tokens of each server's tools, once they were counted.
+    tokens: OnceLock<BTreeMap<String, u64>>,
 }
 
 /// A tool in a search result, and its score.
@@ -146,6 +151,7 @@ impl ToolIndex {
             hints,
             words,
             weights,
+            tokens: OnceLock::new(),
         }
     }
 
@@ -162,6 +168,11 @@ impl ToolIndex {
     /// Returns all tools.
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Returns the tokens of each server's tools, which `count` counts the first time.
+    pub(crate) fn tool_tokens(&self, count: impl FnOnce(&[Entry]) -> BTreeMap<String, u64>) -> &BTreeMap<String, u64> {
+        self.tokens.get_or_init(|| count(&self.entries))
     }
 
     /// Returns the words of a query that the search uses.

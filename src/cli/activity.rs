@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 
 use crate::activity::Format;
 use crate::cli::context::Context;
@@ -12,6 +13,7 @@ use crate::cli::prompt::confirm;
 use crate::client::{CallError, Client, path_segment};
 use crate::contract::api::{
     ActivityKind, ActivityList, ActivityPurged, ActivityRecord, ActivitySummary, ActivityUsage, EventBody, OneActivity,
+    SavingsPeriod, TokenStats,
 };
 use crate::os::clock;
 
@@ -44,9 +46,9 @@ pub enum ActivityCommand {
         #[arg(long, default_value = "jsonl", value_parser = ["jsonl", "csv"])]
         format: String,
     },
-    /// Show totals by outcome and server
+    /// Show totals by outcome and server, and the tokens that the search saved
     Summary,
-    /// Show calls, errors and durations by tool
+    /// Show calls, errors, durations and tokens by tool
     Usage {
         /// Period up to now
         #[arg(long, default_value = "24h", value_parser = ["1h", "24h", "7d", "30d"])]
@@ -176,6 +178,13 @@ pub async fn run(context: &Context, link: &CoreLink, command: ActivityCommand) -
         }
         ActivityCommand::Summary => {
             let summary: ActivitySummary = client.get("/api/v1/activity/summary").await?;
+            // The Go core has no such totals.
+            let tokens: TokenStats = client.get("/api/v1/stats/tokens").await.unwrap_or_default();
+            let summary = Summary {
+                summary,
+                today: tokens.savings.today,
+                this_month: tokens.savings.this_month,
+            };
             print(context.format, &summary, totals)
         }
         ActivityCommand::Usage { window } => {
@@ -226,13 +235,29 @@ async fn watch(context: &Context, client: &Client, filter: &ActivityFilter) -> R
     Ok(())
 }
 
-fn totals(summary: &ActivitySummary) -> String {
+/// The totals of all calls, and of today and this month.
+#[derive(Debug, Serialize)]
+struct Summary {
+    #[serde(flatten)]
+    summary: ActivitySummary,
+    today: SavingsPeriod,
+    this_month: SavingsPeriod,
+}
+
+fn totals(all: &Summary) -> String {
+    let Summary {
+        summary,
+        today,
+        this_month,
+    } = all;
     let top: Vec<String> = summary.top_servers.iter().map(|one| format!("{} {}", one.name, one.count)).collect();
     pairs(&[
         ("Calls", summary.total_count.to_string()),
         ("Succeeded", summary.success_count.to_string()),
         ("Failed", summary.error_count.to_string()),
         ("Blocked", summary.blocked_count.to_string()),
+        ("Calls today", format!("{} (this month {})", today.calls, this_month.calls)),
+        ("Tokens saved today", format!("{} (this month {})", today.saved_tokens, this_month.saved_tokens)),
         ("Servers", if top.is_empty() { "none".to_owned() } else { top.join(", ") }),
     ])
 }
@@ -245,9 +270,19 @@ fn used(usage: &ActivityUsage) -> String {
             tool.errors.to_string(),
             format!("{} ms", tool.p50_ms),
             format!("{} ms", tool.p95_ms),
+            tool.total_req_tokens.to_string(),
+            tool.total_resp_tokens.to_string(),
         ]
     };
-    let headings = ["TOOL", "CALLS", "ERRORS", "MEDIAN", "95TH PERCENTILE"];
+    let headings = [
+        "TOOL",
+        "CALLS",
+        "ERRORS",
+        "MEDIAN",
+        "95TH PERCENTILE",
+        "TOKENS IN",
+        "TOKENS OUT",
+    ];
     rows(&headings, usage.tools.iter().map(row).collect(), "No calls in this period.")
 }
 
@@ -277,6 +312,7 @@ fn line(record: &ActivityRecord) -> String {
 
 fn shown(record: &ActivityRecord) -> String {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
     let bytes = |bytes: Option<u64>| bytes.map(|bytes| format!("{bytes} bytes")).unwrap_or_default();
     let found = record.detections.iter().map(|one| format!("{} in {} ({}×)", one.rule, one.place, one.count));
     let stored = record.arguments.as_ref().map(ToString::to_string);
@@ -292,6 +328,9 @@ fn shown(record: &ActivityRecord) -> String {
         ("Intent", record.intent.as_ref().map(ToString::to_string).unwrap_or_default()),
         ("Arguments", bytes(record.request_bytes)),
         ("Answer", bytes(record.response_bytes)),
+        ("Tokens in", number(record.request_tokens)),
+        ("Tokens out", number(record.response_tokens)),
+        ("Tokens saved", record.saved_tokens.map(|tokens| tokens.to_string()).unwrap_or_default()),
         ("Sensitive", found.collect::<Vec<_>>().join(", ")),
         ("Details", record.metadata.as_ref().map(ToString::to_string).unwrap_or_default()),
         ("Stored arguments", stored.unwrap_or_default()),

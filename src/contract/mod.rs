@@ -24,5 +24,6 @@ pub mod scan;
 pub mod server_log;
 pub mod setup;
 pub mod sidecar;
+pub mod tokens;
 pub mod visible_text;
 pub mod words;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use axum::http::request::Parts;
-use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, Extensions};
+use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, Extensions, ResourceContents};
 use rmcp::service::{RequestContext, RoleServer};
 use serde_json::Value;
 
@@ -14,6 +14,7 @@ use crate::contract::api::{ActivityKind, ActivitySource, ActivityStatus, CallInt
 use crate::contract::exact_numbers::restore_text;
 use crate::gateway::call_log::Ended;
 use crate::gateway::http::headers::{SESSION_ID, text};
+use crate::gateway::search_mode::definitions::{DESCRIBE_TOOL, RETRIEVE_TOOLS};
 use crate::gateway::session_usage::session_label;
 use crate::gateway::tool_answer::ToolAnswer;
 
@@ -64,43 +65,90 @@ fn session_of(extensions: &Extensions) -> Option<String> {
 pub struct Contents<'a> {
     /// Text, or the complete result as JSON.
     pub text: &'a str,
+    pub is_json: bool,
     /// The length of the complete contents.
     pub bytes: Option<u64>,
+    /// The length that the client received, if it was cut.
+    pub received_bytes: Option<u64>,
 }
 
-/// Returns the text and length of a complete response, and whether it is an error; `None` while the call continues.
-pub fn contents(answer: &ToolAnswer) -> Option<(String, u64, bool)> {
-    match answer {
-        ToolAnswer::Raw(result) => {
-            let blocks = result.get("content").and_then(Value::as_array).into_iter().flatten();
-            let (text, bytes) = joined(blocks.filter_map(|block| block.get("text")?.as_str()));
-            Some((text, bytes, result.get("isError") == Some(&Value::Bool(true))))
+/// The text of a complete result.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ResultText {
+    /// At most about [`LONGEST_BODY`].
+    pub text: String,
+    bytes: u64,
+    received_bytes: u64,
+    pub is_error: bool,
+}
+
+impl ResultText {
+    pub fn contents(&self) -> Contents<'_> {
+        Contents {
+            text: &self.text,
+            is_json: false,
+            bytes: Some(self.bytes),
+            received_bytes: Some(self.received_bytes).filter(|received| *received < self.bytes),
         }
-        ToolAnswer::Response(CallToolResponse::Complete(result)) => Some(contents_of(result)),
-        ToolAnswer::Response(_) => None,
+    }
+
+    /// Returns the text of a response; `None` while the call continues. For the client, each text is cut after `limit`
+    /// characters, unless it is 0.
+    pub fn of_answer(answer: &ToolAnswer, limit: usize) -> Option<ResultText> {
+        match answer {
+            ToolAnswer::Raw(result) => {
+                let blocks = result.get("content").and_then(Value::as_array).into_iter().flatten();
+                let texts = blocks
+                    .filter_map(|block| block.get("text").or_else(|| block.get("resource")?.get("text"))?.as_str());
+                Some(ResultText::joined(texts, limit, result.get("isError") == Some(&Value::Bool(true))))
+            }
+            ToolAnswer::Response(CallToolResponse::Complete(result)) => Some(ResultText::of(result, limit)),
+            ToolAnswer::Response(_) => None,
+        }
+    }
+
+    /// Returns the text of a result of the library's type.
+    pub fn of(result: &CallToolResult, limit: usize) -> ResultText {
+        ResultText::joined(result.content.iter().filter_map(text_of), limit, result.is_error == Some(true))
+    }
+
+    fn joined<'a>(texts: impl Iterator<Item = &'a str>, limit: usize, is_error: bool) -> ResultText {
+        let mut joined = ResultText {
+            is_error,
+            ..ResultText::default()
+        };
+        for text in texts {
+            joined.bytes += text.len() as u64;
+            joined.received_bytes += cut_after(text, limit) as u64;
+            // One byte more than the recorded length shows that the text is incomplete.
+            let room = (LONGEST_BODY + 4).saturating_sub(joined.text.len());
+            if !joined.text.is_empty() && room > 0 {
+                joined.text.push('\n');
+            }
+            joined.text.push_str(cut(text, room).0);
+        }
+        joined
     }
 }
 
-/// Returns the same for a result of the library's type.
-pub fn contents_of(result: &CallToolResult) -> (String, u64, bool) {
-    let texts = result.content.iter().filter_map(ContentBlock::as_text).map(|block| block.text.as_str());
-    let (text, bytes) = joined(texts);
-    (text, bytes, result.is_error == Some(true))
+/// Returns the text of a block, or of the resource in it.
+fn text_of(block: &ContentBlock) -> Option<&str> {
+    match block {
+        ContentBlock::Text(block) => Some(&block.text),
+        ContentBlock::Resource(block) => match &block.resource {
+            ResourceContents::TextResourceContents { text, .. } => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
-/// Joins texts up to the recorded length; also returns their total length.
-fn joined<'a>(texts: impl Iterator<Item = &'a str>) -> (String, u64) {
-    let (mut joined, mut bytes) = (String::new(), 0);
-    for text in texts {
-        bytes += text.len() as u64;
-        // One byte more than the recorded length shows that the text is incomplete.
-        let room = (LONGEST_BODY + 4).saturating_sub(joined.len());
-        if !joined.is_empty() && room > 0 {
-            joined.push('\n');
-        }
-        joined.push_str(cut(text, room).0);
+/// Returns the length in bytes of the first `limit` characters; of all if the limit is 0.
+fn cut_after(text: &str, limit: usize) -> usize {
+    if limit == 0 || text.len() <= limit {
+        return text.len();
     }
-    (joined, bytes)
+    text.char_indices().nth(limit).map_or(text.len(), |(end, _)| end)
 }
 
 /// Returns the report of a call for the log.
@@ -111,8 +159,8 @@ pub fn report(call: CallRecorder<'_>, ended: Ended<'_>, contents: Contents<'_>, 
         Ended::Blocked(error) => (ActivityStatus::Blocked, Some(error)),
     };
     let given = restore_text(call.arguments);
-    let arguments = if policy.reads_arguments() { cut(&given, LONGEST_BODY) } else { ("", false) };
-    let response = if policy.reads_results() { cut(contents.text, LONGEST_BODY) } else { ("", false) };
+    let (arguments, _) = cut(&given, LONGEST_BODY);
+    let (response, response_truncated) = cut(contents.text, LONGEST_BODY);
     let caller = call.caller.cloned().unwrap_or_default();
     Call {
         kind: if call.server.is_empty() {
@@ -137,9 +185,12 @@ pub fn report(call: CallRecorder<'_>, ended: Ended<'_>, contents: Contents<'_>, 
         intent: call.intent.map(recorded),
         request_bytes: Some(given.len() as u64),
         response_bytes: contents.bytes,
-        arguments: arguments.0.to_owned(),
-        response: response.0.to_owned(),
-        response_truncated: response.1,
+        arguments: arguments.to_owned(),
+        response: response.to_owned(),
+        response_is_json: contents.is_json,
+        received_bytes: contents.received_bytes,
+        response_truncated,
+        finds_tools: call.server.is_empty() && matches!(call.tool, RETRIEVE_TOOLS | DESCRIBE_TOOL),
         policy,
     }
 }
@@ -163,9 +214,19 @@ mod tests {
         let long = "x".repeat(LONGEST_BODY);
         let raw =
             json!({"content": [{"type": "text", "text": long}, {"type": "text", "text": "more"}], "isError": true});
-        let (text, bytes, is_error) = contents(&ToolAnswer::Raw(raw)).unwrap();
-        assert_eq!((bytes, is_error), (LONGEST_BODY as u64 + 4, true));
-        assert!(text.len() > LONGEST_BODY && cut(&text, LONGEST_BODY).1);
+        let answer = ToolAnswer::Raw(raw);
+        let result = ResultText::of_answer(&answer, 0).unwrap();
+        let contents = result.contents();
+        assert_eq!((contents.bytes, result.is_error), (Some(LONGEST_BODY as u64 + 4), true));
+        assert!(result.text.len() > LONGEST_BODY && cut(&result.text, LONGEST_BODY).1);
+        assert_eq!(contents.received_bytes, None);
+        let shortened = ResultText::of_answer(&answer, 1_000).unwrap();
+        assert_eq!(shortened.contents().received_bytes, Some(1_004));
+        let embedded = json!({"content": [{"type": "resource", "resource": {"uri": "a:b", "text": "inside"}}]});
+        let typed: CallToolResult = serde_json::from_value(embedded.clone()).unwrap();
+        assert_eq!(ResultText::of(&typed, 0).text, "inside");
+        assert_eq!(ResultText::of_answer(&ToolAnswer::Raw(embedded), 0).unwrap().text, "inside");
+        assert_eq!((cut_after("äb", 1), cut_after("äb", 2)), (2, 3));
     }
 
     #[test]

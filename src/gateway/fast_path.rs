@@ -337,7 +337,9 @@ impl FastPath {
                     None => {
                         let contents = Contents {
                             text: result.get(),
+                            is_json: true,
                             bytes: Some(result.get().len() as u64),
+                            received_bytes: None,
                         };
                         self.proxy.note_as(record, Ended::Success, contents);
                     }

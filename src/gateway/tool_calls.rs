@@ -1,5 +1,6 @@
 //! Handles tool calls of clients: answers them itself, or checks them and passes them on. Independent of the transport.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,8 +13,7 @@ use rmcp::model::{
 use rmcp::service::{RequestContext, RoleServer};
 use tokio::sync::watch;
 
-use crate::activity::ActivityLog;
-use crate::activity::BodyPolicy;
+use crate::activity::{ActivityLog, BodyPolicy, Listing};
 use crate::catalog::call_variant::Intent;
 use crate::catalog::search_index::ToolIndex;
 use crate::catalog::tool_id;
@@ -22,7 +22,8 @@ use crate::config::profiles::ProfileScope;
 use crate::contract::api::SearchCounts;
 use crate::gateway::call_arguments::{CallArgumentsError, UpstreamCall};
 use crate::gateway::call_log::{Ended, RecentCalls};
-use crate::gateway::call_record::{CallRecorder, Caller, Contents, contents, contents_of, report};
+use crate::gateway::call_record::{CallRecorder, Caller, Contents, ResultText, report};
+use crate::gateway::direct_mode::tool_tokens::tokens_of;
 use crate::gateway::input_required::{Fingerprint, PendingInputs};
 use crate::gateway::profile::{Origin, SessionProfiles, View};
 use crate::gateway::relay::{Relay, RetryContext};
@@ -169,13 +170,12 @@ impl Proxy {
     pub fn note(&self, call: CallRecorder<'_>, answer: &Result<ToolAnswer, CallError>) {
         match answer {
             Ok(answer) => {
+                // Only calls through the call tools have an intent, and only their results are cut.
+                let limit = if call.intent.is_some() { self.response_limit() } else { 0 };
                 // The call continues after the client's answer.
-                let Some((text, bytes, is_error)) = contents(answer) else { return };
-                let contents = Contents {
-                    text: &text,
-                    bytes: Some(bytes),
-                };
-                self.note_as(call, if is_error { Ended::Error(&text) } else { Ended::Success }, contents);
+                let Some(result) = ResultText::of_answer(answer, limit) else { return };
+                let ended = if result.is_error { Ended::Error(&result.text) } else { Ended::Success };
+                self.note_as(call, ended, result.contents());
             }
             Err(error) if error.is_blocked() => {
                 if error.needs_approval() {
@@ -198,7 +198,7 @@ impl Proxy {
 
     /// Records a call of one of MCPProxy's own tools.
     pub fn note_own(&self, caller: &Caller, name: &str, arguments: &str, since: Instant, result: &CallToolResult) {
-        let (text, bytes, is_error) = contents_of(result);
+        let result = ResultText::of(result, 0);
         let call = CallRecorder {
             since,
             server: "",
@@ -207,12 +207,30 @@ impl Proxy {
             arguments,
             caller: Some(caller),
         };
-        let ended = if is_error { Ended::Error(&text) } else { Ended::Success };
-        let contents = Contents {
-            text: &text,
-            bytes: Some(bytes),
-        };
-        self.log.call(report(call, ended, contents, self.body_policy("")));
+        let ended = if result.is_error { Ended::Error(&result.text) } else { Ended::Success };
+        self.log.call(report(call, ended, result.contents(), self.body_policy("")));
+    }
+
+    /// Records the list of tools that a session at the search endpoint received, and the tokens of the list that it
+    /// would have received at `/mcp/all`. Returns `false` if there are no tools yet. Counting may take some time.
+    pub fn note_list(&self, caller: Caller, scope: &ProfileScope, tools: &[Tool]) -> bool {
+        let all_tools_tokens: u64 = self.tool_tokens(scope).values().sum();
+        if all_tools_tokens == 0 {
+            return false;
+        }
+        self.log.listing(Listing {
+            client: caller.client,
+            session: caller.session,
+            profile: caller.profile,
+            tokens: tools.iter().map(tokens_of).sum(),
+            all_tools_tokens,
+        });
+        true
+    }
+
+    /// Returns the tokens of each server's tools, as `/mcp/all` lists them. Counting may take some time.
+    pub fn tool_tokens(&self, scope: &ProfileScope) -> BTreeMap<String, u64> {
+        self.own.tool_tokens(scope)
     }
 
     /// Returns the timeout of a request to a server.

@@ -467,6 +467,38 @@ class Compatibility(unittest.TestCase):
             again = sessions()
             self.assertEqual(again[first.label]["tool_call_count"], 4, "a session outlives the core")
             self.assertGreaterEqual(again[first.label]["last_activity"], listed[first.label]["start_time"])
+            self.assertGreater(again[first.label]["total_tokens"], 0)
+
+    def test_tokens_saved_are_what_a_session_did_not_receive(self):
+        """a session at /mcp saves the list of all tools, less its own list and its searches, also after a kill"""
+        with World() as world:
+            tools = [tool(f"tool_{number}", f"Creates the report number {number} of the department") for number in range(60)]
+            world.write_config({"mcpServers": [played(world, "one", tools)]})
+            world.start_core()
+            state_of(world, "one")
+            client, direct = Client(world), Client(world, "/mcp/all")
+            for _ in range(2):
+                client.ask("tools/list")
+            listed = json.dumps(direct.ask("tools/list")["result"], separators=(",", ":"))
+            client.text("retrieve_tools", query="create a report")
+            client.text("retrieve_tools", query="create a report")
+
+            def savings():
+                return world.get("/api/v1/stats/tokens").data["savings"]
+
+            [day] = savings()["days"]
+            self.assertEqual((day["client"], day["sessions"]), ("test", 1))
+            self.assertTrue(len(listed) / 6 < day["all_tools_tokens"] < len(listed) / 3, (day, len(listed)))
+            records = world.get("/api/v1/activity?type=internal_tool_call").data["activities"]
+            self.assertEqual([record["tool_name"] for record in records], ["retrieve_tools"] * 2 + ["tools/list"])
+            self.assertEqual(sum(record["saved_tokens"] for record in records), day["saved_tokens"])
+            self.assertEqual(day["received_tokens"], sum(record["response_tokens"] for record in records))
+            self.assertEqual(savings()["this_month"]["saved_tokens"], day["saved_tokens"])
+            time.sleep(1)
+            world.started[-1].kill()
+            world.started[-1].wait()
+            world.start_core()
+            self.assertEqual(savings()["days"], [day])
 
     def test_a_configuration_is_checked_and_applied(self):
         """a complete configuration is validated and applied without losing settings or secrets"""

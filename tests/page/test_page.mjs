@@ -508,6 +508,8 @@ await check("activity can be listed, exported and deleted in the terminal and th
   assert.match(world.cli("activity", "export", "--format", "csv"), /^id,time,type/);
   const page = await signedIn(world);
   await page.goto(`${world.url}/ui/activity`);
+  await page.getByText("How this is calculated").click();
+  await page.getByText(/the estimate differs by at most 5 %/).waitFor();
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Export CSV" }).click()]);
   assert.match(readFileSync(await download.path(), "utf8"), /files,read_file/);
   await page.goto(`${world.url}/ui/privacy`);

@@ -65,6 +65,16 @@ pub struct ActivityRecord {
     /// Length of the result's contents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_bytes: Option<u64>,
+    /// Estimated o200k tokens of the arguments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_tokens: Option<u64>,
+    /// Estimated o200k tokens of the text that the client received: the result, or the error. Images are not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_tokens: Option<u64>,
+    /// The entry's part in the tokens saved: on the first `tools/list` of a session that searches, the tokens of all
+    /// tools less those of the list; on its searches, the tokens of the result as a negative number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved_tokens: Option<i64>,
     /// The arguments, only if `activity_bodies` stores them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arguments: Option<Value>,
@@ -153,6 +163,9 @@ pub struct ToolUsage {
     pub blocked: u64,
     pub total_resp_bytes: u64,
     pub total_req_bytes: u64,
+    /// Estimated o200k tokens of all results and of all arguments.
+    pub total_resp_tokens: u64,
+    pub total_req_tokens: u64,
     pub p50_ms: u64,
     pub p95_ms: u64,
     pub last_used: String,

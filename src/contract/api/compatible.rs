@@ -27,6 +27,8 @@ pub struct McpSession {
     pub id: String,
     pub client_name: String,
     pub client_version: String,
+    /// The version of MCP that the client asked for.
+    pub protocol_version: String,
     /// `active`, or `closed` after 30 minutes without a request; a client can continue a closed session.
     pub status: SessionStatus,
     /// RFC 3339; empty if an older version opened the session.
@@ -35,7 +37,7 @@ pub struct McpSession {
     pub last_activity: String,
     /// Number of tool calls of the session, including searches.
     pub tool_call_count: u64,
-    /// Always 0: the tokens of calls are not counted.
+    /// Estimated o200k tokens of the arguments and results of its calls, as far as the activity log has them.
     pub total_tokens: u64,
     pub has_roots: bool,
     pub has_sampling: bool,
@@ -48,18 +50,60 @@ pub struct OneSession {
     pub session: McpSession,
 }
 
-/// `data` of `GET /api/v1/stats/tokens`: the tokens that the search saves a client, estimated as 4 bytes of JSON each.
+/// `data` of `GET /api/v1/stats/tokens`: the tokens that the search saves a client, as estimated o200k tokens.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TokenStats {
     /// Tokens of the definitions of all tools.
     pub total_server_tool_list_size: u64,
-    /// Average tokens of a `retrieve_tools` result since the core started; 0 before the first search.
+    /// Average tokens of a `retrieve_tools` result since the core started, at the tokens per byte of the latest one; 0
+    /// before the first search.
     pub average_query_result_size: u64,
     /// The difference; 0 before the first search.
     pub saved_tokens: u64,
     pub saved_tokens_percentage: f64,
     pub per_server_tool_list_sizes: BTreeMap<String, u64>,
+    pub savings: TokenSavings,
+}
+
+/// The tokens that the search saved AI clients, according to the activity log. All days are in UTC.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct TokenSavings {
+    pub today: SavingsPeriod,
+    /// The calendar month.
+    pub this_month: SavingsPeriod,
+    /// The newest day first.
+    #[serde(deserialize_with = "null_as_default")]
+    pub days: Vec<DaySavings>,
+}
+
+/// A period in [`TokenSavings`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SavingsPeriod {
+    /// Number of tool calls, of all clients.
+    pub calls: u64,
+    /// Negative if the searches took more tokens than all tools would have taken.
+    pub saved_tokens: i64,
+}
+
+/// A day of one AI client in [`TokenSavings`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct DaySavings {
+    /// `YYYY-MM-DD`
+    pub day: String,
+    /// Empty for clients without a name, and for all further ones of a day with more than 50 clients.
+    pub client: String,
+    /// Number of sessions that listed the search tools for the first time.
+    pub sessions: u64,
+    /// Tokens of the lists of all tools that these sessions would have received at `/mcp/all`.
+    pub all_tools_tokens: u64,
+    /// Tokens of their own lists, and of all results of `retrieve_tools` and `describe_tool`.
+    pub received_tokens: u64,
+    /// The difference.
+    pub saved_tokens: i64,
 }
 
 /// `data` of `GET /api/v1/servers/{name}/tool-calls`.

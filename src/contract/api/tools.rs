@@ -84,6 +84,9 @@ pub struct SearchCounts {
     /// Total length of all results, in bytes.
     #[serde(default)]
     pub result_bytes: u64,
+    /// Estimated o200k tokens of all results, at the tokens per byte of the latest one.
+    #[serde(default)]
+    pub result_tokens: u64,
 }
 
 impl SearchCounts {

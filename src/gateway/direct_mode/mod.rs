@@ -8,6 +8,7 @@ pub mod qualified_name;
 pub mod route;
 pub mod scope;
 pub mod strict_schema;
+pub mod tool_tokens;
 
 #[cfg(test)]
 #[cfg(unix)]

@@ -47,6 +47,8 @@ pub struct SessionFacts {
     pub label: String,
     pub client: String,
     pub client_version: String,
+    /// The version of MCP that the client asked for.
+    pub protocol_version: String,
     pub has_roots: bool,
     pub has_sampling: bool,
     /// Times of opening and of the last request, in Unix seconds; 0 if an older version opened it.
@@ -111,6 +113,7 @@ impl PersistentSessions {
             label: session_label(&session.id),
             client: client.client_info.name.clone(),
             client_version: client.client_info.version.clone(),
+            protocol_version: client.protocol_version.to_string(),
             has_roots: client.capabilities.roots.is_some(),
             has_sampling: client.capabilities.sampling.is_some(),
             opened: session.opened,

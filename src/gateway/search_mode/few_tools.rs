@@ -17,8 +17,9 @@ use crate::gateway::search_mode::schema::pruned;
 use crate::gateway::tool_calls::Proxy;
 use crate::upstream::snapshot::Snapshot;
 
-/// Average bytes of a tool's definition per token, measured with o200k on 1,228 tools.
-pub const BYTES_PER_TOKEN: usize = 4;
+/// Average bytes of a tool's definition per token, measured with o200k on 1,228 tools. `docs/search-quality.md` derives
+/// the limit with this ratio; `contract/tokens.rs` is closer, but reads each character.
+pub(super) const BYTES_PER_TOKEN: usize = 4;
 
 /// The tools by server.
 pub type ToolLists = Vec<(String, Arc<Vec<Tool>>)>;
@@ -48,12 +49,6 @@ pub fn definitions(lists: &ToolLists, is_server: impl Fn(&str) -> bool) -> Vec<T
         tools.iter().map(served).collect::<Vec<_>>()
     };
     lists.iter().flat_map(of).collect()
-}
-
-/// Estimates the tokens of these definitions, as a client would receive them directly from the server.
-pub fn tokens(tools: &[Tool]) -> usize {
-    let bytes = tools.iter().map(|tool| serde_json::to_string(tool).map_or(0, |text| text.len()));
-    bytes.sum::<usize>() / BYTES_PER_TOKEN
 }
 
 fn is_few(lists: &ToolLists, most_tokens: usize) -> bool {

@@ -1,12 +1,13 @@
 //! Implements rmcp's handler for one session of a client on `/mcp`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult, Implementation,
     InitializeRequestParams, InitializeResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities,
-    ServerConfig,
+    ServerConfig, Tool,
 };
 use rmcp::service::{NotificationContext, RequestContext, RoleServer};
 use rmcp::{ErrorData, ServerHandler};
@@ -30,6 +31,8 @@ pub struct Handler {
     control: Arc<ServerControl>,
     proxy: Arc<Proxy>,
     place: Arc<SessionRegistration>,
+    /// Whether the session's list of tools was recorded.
+    listed: Arc<AtomicBool>,
     /// Ends the session's tasks when the session is dropped.
     over: Arc<SessionEnd>,
 }
@@ -51,6 +54,7 @@ impl Handler {
             place: Arc::new(SessionRegistration::new(sessions, proxy.upstreams().new_session())),
             proxy,
             control,
+            listed: Arc::default(),
             over: Arc::default(),
         }
     }
@@ -58,6 +62,17 @@ impl Handler {
     /// Returns the servers' own tools while there are few.
     fn few_tools(&self, scope: &ProfileScope) -> Option<few_tools::ToolLists> {
         few_tools::lists(&self.proxy, self.control.config().current().direct_up_to_tokens, scope)
+    }
+
+    /// Records the first list of tools of the session. Counting thousands of tools takes too long for this thread.
+    async fn note_list(&self, context: &RequestContext<RoleServer>, scope: ProfileScope, tools: &[Tool]) {
+        if self.listed.load(Ordering::Relaxed) {
+            return;
+        }
+        let caller = Caller::of(context).within(scope.name());
+        let (proxy, tools) = (self.proxy.clone(), tools.to_vec());
+        let noted = tokio::task::spawn_blocking(move || proxy.note_list(caller, &scope, &tools)).await;
+        self.listed.store(noted.unwrap_or_default(), Ordering::Relaxed);
     }
 
     /// Records the client once. Clients of the protocol version without `initialize` identify themselves in each
@@ -129,6 +144,7 @@ impl ServerHandler for Handler {
         let config = self.control.config().current();
         let scope = self.proxy.profile_scope(&Origin::of(&context.extensions));
         let few = if always_searches(&context.extensions) { None } else { self.few_tools(&scope) };
+        let is_search = few.is_none();
         let mut tools = match few {
             Some(few) => [
                 few_tools::definitions(&few, |name| self.proxy.upstreams().has(name)),
@@ -140,6 +156,9 @@ impl ServerHandler for Handler {
         let requested = manage_servers::is_requested(&context.extensions);
         tools.extend(manage_servers::definitions(&config, requested));
         tools.extend(profile::definition(&config));
+        if is_search {
+            self.note_list(&context, scope, &tools).await;
+        }
         Ok(ListToolsResult::with_all_items(tools))
     }
 

@@ -1,5 +1,6 @@
 //! The proxy's own tools on `/mcp` that need no server: search, describe, and read a truncated result.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use crate::config::profiles::ProfileScope;
 use crate::contract::api::SearchCounts;
 use crate::contract::exact_numbers::{released, restore_text};
 use crate::gateway::call_log::RecentCalls;
-use crate::gateway::direct_mode::instructions;
+use crate::gateway::direct_mode::{instructions, tool_tokens};
 use crate::gateway::profile::{Catalog, ProfileCatalogs, View};
 use crate::gateway::search_mode::definitions::{DESCRIBE_TOOL, MOST_RECORDS, READ_CACHE, RETRIEVE_TOOLS};
 use crate::gateway::search_mode::error_results::failed;
@@ -144,6 +145,13 @@ impl OwnTools {
         made
     }
 
+    /// Returns the tokens of each server's tools, as `/mcp/all` lists them.
+    pub fn tool_tokens(&self, scope: &ProfileScope) -> BTreeMap<String, u64> {
+        let (index, _) = self.catalog(scope);
+        let is_server = |name: &str| self.upstreams.has(name);
+        index.tool_tokens(|entries| tool_tokens::by_server(entries, is_server)).clone()
+    }
+
     /// Handles a call of one of these tools within a scope; returns `None` for other tools.
     pub fn call(&self, name: &str, arguments: &JsonObject, scope: &ProfileScope) -> Option<CallToolResult> {
         match name {
@@ -177,7 +185,7 @@ impl OwnTools {
         self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).searched(found, Instant::now());
         self.recorder.tools_returned(index.len() as u64, answer.found.len() as u64, now);
         let text = answer.value.to_string();
-        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).answered(text.len());
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).answered(&text);
         CallToolResult::success(vec![ContentBlock::text(text)])
     }
 

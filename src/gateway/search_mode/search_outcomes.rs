@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use crate::contract::api::SearchCounts;
+use crate::contract::tokens::estimate;
 
 /// Maximum time between a search and a call that counts for it, and maximum number of searches that wait for a call.
 const LONGEST_WAIT: Duration = Duration::from_secs(30 * 60);
@@ -17,6 +18,8 @@ const FIRST: usize = 5;
 #[derive(Debug, Default)]
 pub struct SearchOutcomes {
     counts: SearchCounts,
+    /// The latest result. Its tokens are counted when they are asked for, because that takes longer than some searches.
+    latest: String,
     waiting: VecDeque<Search>,
 }
 
@@ -41,9 +44,10 @@ impl SearchOutcomes {
         });
     }
 
-    /// Records the length of a search's result.
-    pub fn answered(&mut self, bytes: usize) {
-        self.counts.result_bytes = self.counts.result_bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    /// Records the result of a search.
+    pub fn answered(&mut self, text: &str) {
+        self.counts.result_bytes = self.counts.result_bytes.saturating_add(text.len() as u64);
+        text.clone_into(&mut self.latest);
     }
 
     /// Records a call. It counts for the latest search that returned the tool.
@@ -63,7 +67,11 @@ impl SearchOutcomes {
 
     /// Returns the counts since the core started.
     pub fn counts(&self) -> SearchCounts {
-        self.counts.clone()
+        let (tokens, bytes) = (estimate(&self.latest), self.latest.len().max(1) as u64);
+        SearchCounts {
+            result_tokens: self.counts.result_bytes.saturating_mul(tokens) / bytes,
+            ..self.counts.clone()
+        }
     }
 }
 
@@ -90,9 +98,9 @@ mod tests {
         let counts = outcomes.counts();
         assert_eq!((counts.searches, counts.led_to_call), (2, 2));
         assert_eq!((counts.called_best, counts.called_first_five), (0, 2));
-        outcomes.answered(7);
-        outcomes.answered(3);
-        assert_eq!(outcomes.counts().result_bytes, 10);
+        outcomes.answered("three words here");
+        outcomes.answered("three words");
+        assert_eq!((outcomes.counts().result_bytes, outcomes.counts().result_tokens), (27, 4));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::catalog::search_index::{Entry, ToolIndex};
 use crate::catalog::unavailable::UnavailableTools;
 use crate::config::Config;
 use crate::gateway::search_mode::definitions::definitions;
-use crate::gateway::search_mode::few_tools::{BYTES_PER_TOKEN, tokens};
+use crate::gateway::search_mode::few_tools::BYTES_PER_TOKEN;
 use crate::gateway::search_mode::retrieve_tools::{Defaults, Detail, Params, answer};
 
 /// The data sets with the definitions of real servers: their tools and queries.
@@ -31,6 +31,12 @@ const SETS: [(&str, &str, &str); 3] = [
 
 /// Tokens of a call: the tool's name and a few arguments.
 const CALL: usize = 60;
+
+/// Estimates the tokens of these definitions, as a client would receive them directly from the server.
+fn tokens(tools: &[Tool]) -> usize {
+    let bytes = tools.iter().map(|tool| serde_json::to_string(tool).map_or(0, |text| text.len()));
+    bytes.sum::<usize>() / BYTES_PER_TOKEN
+}
 
 fn usual() -> Config {
     Config::parse(std::path::Path::new("c"), "{}").unwrap()

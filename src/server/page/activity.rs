@@ -5,11 +5,13 @@ use serde_json::Value;
 
 use crate::activity::UsageWindow;
 use crate::contract::api::{
-    ActivityKind, ActivityList, ActivityRecord, ActivitySource, ActivityStatus, ActivityUsage, CallIntent, ServerStatus,
+    ActivityKind, ActivityList, ActivityRecord, ActivitySource, ActivityStatus, ActivityUsage, CallIntent,
+    ServerStatus, TokenSavings,
 };
+use crate::contract::tokens;
 use crate::server::page::form::Fields;
 use crate::server::page::layout::{
-    Frame, badge, bars, empty, encoded, foreign, heading, message, number, page, pager, periods, size, time,
+    Frame, badge, bars, empty, encoded, foreign, grouped, heading, message, number, page, pager, periods, size, time,
 };
 use crate::server::page::settings_undo::{self, SettingsChange};
 
@@ -141,6 +143,7 @@ pub(super) struct Activity {
     pub chosen: Chosen,
     pub list: ActivityList,
     pub usage: ActivityUsage,
+    pub savings: TokenSavings,
     pub servers: Vec<String>,
 }
 
@@ -151,6 +154,7 @@ pub(super) fn view(frame: &Frame, activity: &Activity) -> Markup {
     let contents = html! {
         (heading("Activity", "Calls of tools, decisions and changes on this computer. Arguments and results are not stored unless you turn that on.", &actions))
         (charts(activity))
+        (savings(&activity.savings))
         (filters(activity))
         @if activity.list.activities.is_empty() {
             @if chosen.is_filtered() { (empty("Nothing matches", "Change the filters to see more.", &html! { a.button href="/ui/activity" { "Show everything" } })) }
@@ -222,16 +226,53 @@ fn charts(activity: &Activity) -> Markup {
             @if calls > 0 { (bars(&periods(usage), "Calls over time")) } @else { p.quiet { "No calls in this period." } }
             @if !usage.tools.is_empty() {
                 details { summary { "By tool" } div.table { table {
-                    thead { tr { th { "Tool" } th.right { "Calls" } th.right { "Failed" } th.right { "Median time" } th.right { "95 % within" } th.right { "Results" } } }
+                    thead { tr { th { "Tool" } th.right { "Calls" } th.right { "Failed" } th.right { "Median time" } th.right { "95 % within" } th.right { "Results" } th.right { "Tokens in" } th.right { "Tokens out" } } }
                     tbody { @for tool in usage.tools.iter().take(MOST_TOOLS) { tr {
                         td.name { (foreign(&tool.server)) ":" (foreign(&tool.tool)) }
                         td.right { (tool.calls) } td.right { (tool.errors) } td.right { (tool.p50_ms) " ms" } td.right { (tool.p95_ms) " ms" }
-                        td.right { (size(tool.total_resp_bytes)) }
+                        td.right { (size(tool.total_resp_bytes)) } td.right { (tokens_of(tool.total_req_tokens)) } td.right { (tokens_of(tool.total_resp_tokens)) }
                     } } }
                 } } }
             }
         }
     }
+}
+
+/// Maximum number of rows in the table of savings.
+const MOST_DAYS: usize = 60;
+
+/// Renders the tokens that the search saved, by day and client.
+fn savings(savings: &TokenSavings) -> Markup {
+    html! {
+        section.panel aria-labelledby="savings" {
+            h2 #savings { "Tokens saved" }
+            p { "Today " strong { (grouped(savings.today.saved_tokens)) } ", this month " strong { (grouped(savings.this_month.saved_tokens)) } "." }
+            @if !savings.days.is_empty() {
+                details { summary { "By day and client" } div.table { table {
+                    thead { tr { th { "Day (UTC)" } th { "Client" } th.right { "Sessions" } th.right { "All tools" } th.right { "Received" } th.right { "Saved" } } }
+                    tbody { @for day in savings.days.iter().take(MOST_DAYS) { tr {
+                        td.nowrap { (day.day) }
+                        td { @if day.client.is_empty() { "Other clients" } @else { (foreign(&day.client)) } }
+                        td.right { (day.sessions) } td.right { (tokens_of(day.all_tools_tokens)) } td.right { (tokens_of(day.received_tokens)) }
+                        td.right { (grouped(day.saved_tokens)) }
+                    } } }
+                } }
+                @if savings.days.len() > MOST_DAYS { p.quiet { "The newest " (MOST_DAYS) " of " (savings.days.len()) " rows." } } }
+            }
+            details { summary { "How this is calculated" }
+                p { "A client of " code { "/mcp" } " receives a few tools that search. At " code { "/mcp/all" } " it would receive the definitions of all tools that it can see. "
+                    "For each session, " em { "All tools" } " is the size of that list when the session first lists its tools; "
+                    em { "Received" } " is its own list and all results of " code { "retrieve_tools" } " and " code { "describe_tool" } "; "
+                    em { "Saved" } " is the difference, which can be negative." }
+                p { "A session that receives the servers' tools directly, because there are few, saves nothing and is not counted. The same applies to clients without a session." }
+                p { (tokens::ERROR) " The activity entries of a session show each number." }
+            }
+        }
+    }
+}
+
+fn tokens_of(tokens: u64) -> String {
+    grouped(i64::try_from(tokens).unwrap_or(i64::MAX))
 }
 
 /// One record in a table with the columns time, what, client, result and duration.
@@ -318,6 +359,9 @@ pub(super) fn details(frame: &Frame, record: &ActivityRecord, config: &Value) ->
             @if record.kind.is_call() { dt { "Duration" } dd { (record.duration_ms) " ms" } }
             @if let Some(bytes) = record.request_bytes { dt { "Arguments" } dd { (size(bytes)) } }
             @if let Some(bytes) = record.response_bytes { dt { "Result" } dd { (size(bytes)) } }
+            @if let Some(tokens) = record.request_tokens { dt { "Tokens in" } dd { (tokens_of(tokens)) } }
+            @if let Some(tokens) = record.response_tokens { dt { "Tokens out" } dd { (tokens_of(tokens)) } }
+            @if let Some(tokens) = record.saved_tokens { dt { "Tokens saved" } dd { (grouped(tokens)) } }
             @if let Some(Value::Object(metadata)) = &record.metadata { @for (key, value) in metadata {
                 dt { (foreign(key)) } dd { code { (foreign(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))) } }
             } }
@@ -352,6 +396,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::contract::api::{DaySavings, ToolUsage};
 
     #[test]
     fn filters_reach_rest_and_survive_paging() {
@@ -378,6 +423,48 @@ mod tests {
         assert_eq!(what(&record(ActivityKind::ToolCall, json!({}))), "s:t");
         assert_eq!(what(&record(ActivityKind::ConfigChange, json!({"action": "added"}))), "s added");
         assert_eq!(by(&record(ActivityKind::ConfigChange, json!({"by": "tray"}))), "tray");
+    }
+
+    #[test]
+    fn tokens_are_shown_for_calls_tools_and_days() {
+        let record = ActivityRecord {
+            kind: ActivityKind::InternalToolCall,
+            request_tokens: Some(12),
+            response_tokens: Some(3_456),
+            saved_tokens: Some(-3_456),
+            ..ActivityRecord::default()
+        };
+        let page = details(&Frame::default(), &record, &Value::Null).into_string();
+        for part in ["<dt>Tokens in</dt><dd>12</dd>", "<dd>3,456</dd>", "<dd>−3,456</dd>"] {
+            assert!(page.contains(part), "{part} in {page}");
+        }
+        let mut activity = Activity::default();
+        activity.usage.tools = vec![ToolUsage {
+            total_req_tokens: 1_001,
+            total_resp_tokens: 2_002,
+            ..ToolUsage::default()
+        }];
+        activity.savings.this_month.saved_tokens = 9_009;
+        activity.savings.days = vec![DaySavings {
+            day: "2026-03-01".into(),
+            client: "<cursor>".into(),
+            sessions: 2,
+            all_tools_tokens: 10_010,
+            received_tokens: 1_001,
+            saved_tokens: 9_009,
+        }];
+        let page = view(&Frame::default(), &activity).into_string();
+        let row = "<td class=\"nowrap\">2026-03-01</td><td>&lt;cursor&gt;</td><td class=\"right\">2</td>";
+        for part in [
+            row,
+            "10,010",
+            "9,009",
+            "1,001</td><td class=\"right\">2,002",
+            "How this is calculated",
+            "o200k",
+        ] {
+            assert!(page.contains(part), "{part} in {page}");
+        }
     }
 
     #[test]

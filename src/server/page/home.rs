@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use crate::contract::api::{ActivityRecord, ActivityUsage, AiClient, HealthAction, McpSession, Server, TokenStats};
+use crate::contract::api::{ActivityRecord, ActivityUsage, AiClient, HealthAction, McpSession, Server, TokenSavings};
 use crate::server::page::activity::row;
 use crate::server::page::layout::{
-    Frame, SUMMARY, badge, bars, button_for, encoded, foreign, heading, message, number, page, periods, start_of,
-    state_of, time,
+    Frame, SUMMARY, badge, bars, button_for, encoded, foreign, grouped, heading, message, number, page, periods,
+    start_of, state_of, time,
 };
 
 /// Maximum number of servers in *Needs attention*.
@@ -24,7 +24,7 @@ pub(super) struct Home {
     pub usage: ActivityUsage,
     /// Sessions of AI clients that were active in the last half hour.
     pub sessions: Vec<McpSession>,
-    pub tokens: TokenStats,
+    pub savings: TokenSavings,
     /// Whether a call has succeeded.
     pub has_called: bool,
     /// The latest calls, newest first.
@@ -78,15 +78,16 @@ pub(super) fn view(frame: &Frame, home: &Home) -> Markup {
 fn numbers(home: &Home) -> Markup {
     let connected = home.servers.iter().filter(|server| server.connected).count();
     let tools: u32 = home.servers.iter().filter(|server| server.connected).map(|server| server.tool_count).sum();
-    let calls: u64 = home.usage.timeline.iter().map(|period| period.calls).sum();
-    let errors: u64 = home.usage.timeline.iter().map(|period| period.errors).sum();
+    let (today, month) = (home.savings.today, home.savings.this_month);
+    let calls = |calls: u64| grouped(i64::try_from(calls).unwrap_or(i64::MAX));
     let installed = home.clients.iter().filter(|client| client.exists).count();
     let linked = home.clients.iter().filter(|client| client.connected).count();
     html! {
         dl.numbers {
             div { dt { "Servers connected" } dd { a href="/ui/servers" { (connected) small { " of " (home.servers.len()) } } } }
             div { dt { "Tools available" } dd { a href="/ui/tools" { (tools) } } }
-            div { dt { "Calls in 24 hours" } dd { a href="/ui/activity" { (calls) @if errors > 0 { small.bad { " " (errors) " failed" } } } } }
+            div { dt { "Calls today" } dd { a href="/ui/activity" { (calls(today.calls)) small { " this month " (calls(month.calls)) } } } }
+            div { dt { "Tokens saved today" } dd { a href="/ui/activity#savings" { (grouped(today.saved_tokens)) small { " this month " (grouped(month.saved_tokens)) } } } }
             div { dt { "AI clients set up" } dd { a href="/ui/clients" { (linked) @if installed > 0 { small { " of " (installed) " found" } } @else { small { " none found" } } } } }
         }
     }
@@ -203,9 +204,10 @@ pub(super) fn fix(frame: &Frame, server: &Server) -> Markup {
 
 /// Renders the connected clients, each with the totals of its sessions.
 fn clients(home: &Home) -> Markup {
-    let mut seen: BTreeMap<&str, (&str, u64)> = BTreeMap::new();
+    let mut seen: BTreeMap<(&str, &str), (&str, u64)> = BTreeMap::new();
     for session in &home.sessions {
-        let entry = seen.entry(&session.client_name).or_insert((&session.last_activity, 0));
+        let client = (session.client_name.as_str(), session.protocol_version.as_str());
+        let entry = seen.entry(client).or_insert((&session.last_activity, 0));
         entry.0 = entry.0.max(&session.last_activity);
         entry.1 += session.tool_call_count;
     }
@@ -215,15 +217,9 @@ fn clients(home: &Home) -> Markup {
             p { a.button href="/ui/clients" { "Connect a client" } }
         } @else {
             ul.plain {
-                @for (name, (last, calls)) in seen {
-                    li.between { strong { (foreign(name)) } span.quiet { (number(usize::try_from(calls).unwrap_or(usize::MAX), "call", "calls")) ", last seen " (time(last)) } }
+                @for ((name, version), (last, calls)) in seen {
+                    li.between { span { strong { (foreign(name)) } @if !version.is_empty() { span.quiet { " MCP " (foreign(version)) } } } span.quiet { (number(usize::try_from(calls).unwrap_or(usize::MAX), "call", "calls")) ", last seen " (time(last)) } }
                 }
-            }
-        }
-        @if home.tokens.saved_tokens > 0 {
-            p.quiet {
-                "Search saves about " (home.tokens.saved_tokens) " tokens (" (format!("{:.0}", home.tokens.saved_tokens_percentage))
-                " %) per conversation: the difference between all tools and an average search result, at 4 bytes per token."
             }
         }
     }
@@ -232,11 +228,45 @@ fn clients(home: &Home) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::api::SavingsPeriod;
 
     #[test]
     fn someone_new_is_shown_what_to_do_next() {
         let text = view(&Frame::default(), &Home::default()).into_string();
         assert!(text.contains("Get started") && text.contains("Add or import"), "{text}");
+    }
+
+    #[test]
+    fn the_numbers_of_today_and_the_connected_clients_are_shown() {
+        let home = Home {
+            servers: vec![Server::default()],
+            sessions: vec![McpSession {
+                client_name: "cursor".into(),
+                protocol_version: "2025-06-18".into(),
+                ..McpSession::default()
+            }],
+            savings: TokenSavings {
+                today: SavingsPeriod {
+                    calls: 12,
+                    saved_tokens: -1_200,
+                },
+                this_month: SavingsPeriod {
+                    calls: 1_234,
+                    saved_tokens: 56_789,
+                },
+                days: Vec::new(),
+            },
+            ..Home::default()
+        };
+        let text = view(&Frame::default(), &home).into_string();
+        for part in [
+            ">12<small> this month 1,234<",
+            ">−1,200<small> this month 56,789<",
+            "cursor",
+            "MCP 2025-06-18",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
     }
 
     #[test]

@@ -204,6 +204,19 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
+/// Formats a number with a comma between groups of three digits.
+pub(super) fn grouped(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::from(if number < 0 { "−" } else { "" });
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Formats a number with a noun.
 pub(super) fn number(count: usize, one: &str, many: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
@@ -424,6 +437,7 @@ mod tests {
     #[test]
     fn sizes_and_numbers_are_for_people() {
         assert_eq!((size(999), size(1_234), size(2_500_000)), ("999 B".into(), "1.2 kB".into(), "2.5 MB".into()));
+        assert_eq!([0, 999, 1_000, -1_234_567].map(grouped), ["0", "999", "1,000", "−1,234,567"]);
         assert_eq!((number(1, "tool", "tools"), number(0, "tool", "tools")), ("1 tool".into(), "0 tools".into()));
     }
 

@@ -13,7 +13,7 @@ use crate::config::references::{self, Kind};
 use crate::config::schema::schema;
 use crate::contract::api::{
     ActiveProfile, ActivityList, AiClient, ConnectPreview, FoundTools, ImportPaths, OneActivity, ProfileList,
-    ServerTools, SessionList, TokenStats,
+    ServerTools, SessionList, TokenSavings,
 };
 use crate::contract::platform::Platform;
 use crate::contract::review::Review;
@@ -41,9 +41,15 @@ use crate::server::rest::{diagnostics, views};
 type Core = State<Arc<Pages>>;
 type Who = Extension<Visitor>;
 
+/// Returns what the search saved, from the log on disk. The REST route also measures every tool, which takes long.
+async fn savings(pages: &Pages) -> TokenSavings {
+    let log = pages.app.activity.clone();
+    tokio::task::spawn_blocking(move || log.savings()).await.unwrap_or_default()
+}
+
 pub(super) async fn show_home(State(pages): Core, Extension(visitor): Who) -> Response {
     // Each request waits for the disk.
-    let (recent, calls, sessions, clients, usage, tokens, frame) = tokio::join!(
+    let (recent, calls, sessions, clients, usage, savings, frame) = tokio::join!(
         pages
             .api
             .get::<ActivityList>("/api/v1/activity?type=tool_call&exclude_payloads=true&exclude_total=true&limit=6"),
@@ -59,13 +65,7 @@ pub(super) async fn show_home(State(pages): Core, Extension(visitor): Who) -> Re
             }
         },
         pages.api.get("/api/v1/activity/usage?window=24h&top=0"),
-        async {
-            // Measuring thousands of tools takes long, and without a search nothing is saved.
-            match pages.app.proxy.search_counts().searches {
-                0 => TokenStats::default(),
-                _ => pages.api.get("/api/v1/stats/tokens").await.unwrap_or_default(),
-            }
-        },
+        savings(&pages),
         pages.frame(&visitor),
     );
     let shown = Home {
@@ -74,7 +74,7 @@ pub(super) async fn show_home(State(pages): Core, Extension(visitor): Who) -> Re
         clients,
         usage: usage.unwrap_or_default(),
         sessions: sessions.unwrap_or_default().sessions,
-        tokens,
+        savings,
         has_called: !calls.unwrap_or_default().activities.is_empty(),
         recent: recent.unwrap_or_default().activities,
     };
@@ -221,6 +221,7 @@ pub(super) async fn show_activity(State(pages): Core, Extension(visitor): Who, r
     let shown = Activity {
         list: pages.api.get(&path).await.unwrap_or_default(),
         usage: pages.api.get(&usage).await.unwrap_or_default(),
+        savings: savings(&pages).await,
         servers: pages.app.upstreams.snapshots().iter().map(|server| server.config.name.clone()).collect(),
         chosen,
     };

@@ -1,5 +1,6 @@
 //! `/api/v1/sessions`: the sessions of AI clients.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
@@ -34,8 +35,9 @@ pub(super) async fn list(State(app): State<Arc<App>>, Query(asked): Query<Asked>
         return failed(FailureKind::Invalid, "expected the status `active` or `closed`");
     }
     let now = crate::os::clock::now().as_second();
+    let tokens = tokens(&app).await;
     let sessions = app.sessions.list();
-    let sessions = sessions.into_iter().map(|facts| shown(facts, now));
+    let sessions = sessions.into_iter().map(|facts| shown(facts, &tokens, now));
     let sessions: Vec<McpSession> =
         sessions.filter(|session| status.as_ref().is_none_or(|status| session.status == *status)).collect();
     let limit = asked.limit.filter(|limit| *limit > 0).unwrap_or(USUAL).min(MOST);
@@ -50,19 +52,28 @@ pub(super) async fn list(State(app): State<Arc<App>>, Query(asked): Query<Asked>
 /// `GET /api/v1/sessions/{id}`
 pub(super) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
     let now = crate::os::clock::now().as_second();
+    let tokens = tokens(&app).await;
     match app.sessions.list().into_iter().find(|session| session.label == id) {
         Some(facts) => ok(OneSession {
-            session: shown(facts, now),
+            session: shown(facts, &tokens, now),
         }),
         None => failed(FailureKind::NotFound, format!("no session has the id `{id}`")),
     }
 }
 
-fn shown(facts: SessionFacts, now: i64) -> McpSession {
+/// Returns the tokens of each session, which wait for the disk.
+async fn tokens(app: &App) -> BTreeMap<String, u64> {
+    let log = app.activity.clone();
+    tokio::task::spawn_blocking(move || log.session_tokens()).await.unwrap_or_default()
+}
+
+fn shown(facts: SessionFacts, tokens: &BTreeMap<String, u64>, now: i64) -> McpSession {
     McpSession {
+        total_tokens: tokens.get(&facts.label).copied().unwrap_or_default(),
         id: facts.label,
         client_name: facts.client,
         client_version: facts.client_version,
+        protocol_version: facts.protocol_version,
         status: if now.saturating_sub(facts.last) < IDLE {
             SessionStatus::Active
         } else {
@@ -71,7 +82,6 @@ fn shown(facts: SessionFacts, now: i64) -> McpSession {
         start_time: time(facts.opened),
         last_activity: time(facts.last),
         tool_call_count: facts.calls,
-        total_tokens: 0,
         has_roots: facts.has_roots,
         has_sampling: facts.has_sampling,
     }
@@ -93,6 +103,7 @@ mod tests {
             label: "a".to_owned(),
             client: "c".to_owned(),
             client_version: "1".to_owned(),
+            protocol_version: "2025-06-18".to_owned(),
             has_roots: true,
             has_sampling: false,
             opened: last,
@@ -100,10 +111,13 @@ mod tests {
             calls: 3,
         };
         let now = 1_800_000_000;
+        let tokens = BTreeMap::from([("a".to_owned(), 7)]);
+        let shown = |facts, now| shown(facts, &tokens, now);
         assert_eq!(shown(facts(now - IDLE + 1), now).status, "active");
         assert_eq!(shown(facts(now - IDLE), now).status, "closed");
         let old = shown(facts(0), now);
         assert_eq!((old.start_time.as_str(), old.status.word(), old.tool_call_count), ("", "closed", 3));
+        assert_eq!(shown(facts(now), now).total_tokens, 7);
         assert_eq!(shown(facts(now), now).last_activity, "2027-01-15T08:00:00Z");
     }
 }
