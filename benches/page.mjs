@@ -55,7 +55,7 @@ const cookie = (await page.context().cookies()).map((one) => `${one.name}=${one.
 const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
 const views = ["/ui/", "/ui/servers", "/ui/servers?offset=400", `/ui/servers/${name(7)}`, "/ui/review", "/ui/tools", "/ui/tools?offset=5000", "/ui/tools?q=a+file",
   "/ui/tools/server-0007/tool_1", "/ui/activity", "/ui/activity?offset=50", "/ui/activity?offset=50000", "/ui/activity?window=30d", "/ui/activity?status=error",
-  "/ui/activity?q=no+such+file", "/ui/clients", "/ui/settings", "/ui/profiles", "/ui/privacy", "/ui/health"];
+  "/ui/activity?q=no+such+file", "/ui/activity?q=occurs+nowhere", "/ui/activity?kind=changes", "/ui/clients", "/ui/settings", "/ui/profiles", "/ui/privacy", "/ui/health"];
 console.log("view".padEnd(34), "response ms".padStart(12), "first paint ms".padStart(15), "page kB".padStart(9), "total kB".padStart(9));
 for (const view of views) {
   const responses = [];
