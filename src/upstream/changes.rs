@@ -79,12 +79,12 @@ impl Changes {
     }
 }
 
-/// What a change affects; the last one includes the others.
+/// The effect of a change; the last one includes the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Effect {
-    /// What is shown of a server.
+    /// On the state that is shown.
     State,
-    /// What clients can use.
+    /// On the lists of tools that clients receive.
     Lists,
 }
 
@@ -119,7 +119,7 @@ impl Gathering {
     }
 }
 
-/// What clients can use of a server. Keeps the lists alive, so that a new list never has the address of an old one.
+/// The tools of a server that clients can use. Keeps the lists alive, so that a new list never has the address of an old one.
 struct Offered {
     tools: Option<Arc<Vec<Tool>>>,
     pending: Arc<Vec<PendingTool>>,

@@ -107,7 +107,7 @@ pub async fn run(config: Arc<ServerConfig>, log: PathBuf, handles: ServerHandles
 async fn supervise(config: Arc<ServerConfig>, connector: &impl Connect, handles: ServerHandles) {
     let mut backoff = Backoff::RESET;
     let mut connections = 0;
-    // Of a retry whose turn it is.
+    // The permit of a retry whose turn it is.
     let mut turn = None;
     while !handles.stop.is_cancelled() {
         handles.waits(ServerStep::Secrets, None);
