@@ -82,9 +82,9 @@ impl Changes {
 /// The effect of a change; the last one includes the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Effect {
-    /// Only the state of a server.
+    /// On the state that is shown.
     State,
-    /// The lists of what clients can use.
+    /// On the lists of tools that clients receive.
     Lists,
 }
 
@@ -119,7 +119,7 @@ impl Gathering {
     }
 }
 
-/// The part of a server that clients can use. Keeps the lists alive, so that a new list never has the address of an old one.
+/// The tools of a server that clients can use. Keeps the lists alive, so that a new list never has the address of an old one.
 struct Offered {
     tools: Option<Arc<Vec<Tool>>>,
     pending: Arc<Vec<PendingTool>>,

@@ -169,7 +169,7 @@ impl UpstreamPool {
     pub async fn apply(&self, configs: &[ServerConfig]) {
         let mut gone = Vec::new();
         {
-            // If two entries have the same name, the first one counts.
+            // The first of two entries with the same name counts.
             let by_name: BTreeMap<&str, &ServerConfig> =
                 configs.iter().rev().map(|config| (config.name.as_str(), config)).collect();
             let mut servers = write(&self.servers);

@@ -1,7 +1,7 @@
 """How long the owner's calls take while something loads the core: idle connections, floods, many servers. Run by `scripts/test mcp`.
 
-Prints the median and the 99th percentile. The limit is generous, because the machine may be busy;
-`AVAILABILITY_LIMIT_MS=50` checks the aim.
+Prints the median and the slowest of 100 calls. The limit suits a debug build on a busy machine;
+`AVAILABILITY_LIMIT_MS=50` checks the aim with a release build.
 """
 
 import json
@@ -23,13 +23,13 @@ SERVER = stdio_server("""
 """)
 
 CALLS = 100
-LIMIT = float(os.environ.get("AVAILABILITY_LIMIT_MS", "5000"))
+LIMIT = float(os.environ.get("AVAILABILITY_LIMIT_MS", "1000"))
 FLOOD = (16 << 20) - 4096
 
 
 class Availability(unittest.TestCase):
     def measured(self, world, name):
-        """Calls the tool of the quiet server, and returns the 99th percentile in milliseconds."""
+        """Calls the tool of the quiet server, and returns the time of the slowest of 100 calls in milliseconds."""
         call = {"tool_name": "call_tool_read", "arguments": {"name": "quiet:say", "args": {}}}
         times = []
         for _ in range(CALLS):
@@ -37,9 +37,9 @@ class Availability(unittest.TestCase):
             world.post("/api/v1/tools/call", body=call, timeout=60).data
             times.append((time.monotonic() - began) * 1000)
         times.sort()
-        p50, p99 = times[CALLS // 2], times[CALLS * 99 // 100]
-        print(f"    {name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms", file=sys.stderr)
-        return p99
+        p50, slowest = times[CALLS // 2], times[-1]
+        print(f"    {name}: p50 {p50:.1f} ms, slowest {slowest:.1f} ms", file=sys.stderr)
+        return slowest
 
     def test_under_load(self):
         """the owner's calls stay fast with 2,000 idle connections, floods of 16 MiB and 1,000 servers"""
@@ -89,8 +89,8 @@ class Availability(unittest.TestCase):
 
             wait_for("all of them have failed", all_failed, 180)
             found["retries"] = self.measured(world, "998 failed servers are tried again")
-            for name, p99 in found.items():
-                self.assertLess(p99, LIMIT, name)
+            for name, slowest in found.items():
+                self.assertLess(slowest, LIMIT, name)
 
 
 if __name__ == "__main__":
