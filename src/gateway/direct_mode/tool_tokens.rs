@@ -42,6 +42,7 @@ mod tests {
         let found = by_server(&entries, |name| matches!(name, "a" | "b"));
         let mut listed = entries[2].tool.clone();
         listed.name = "b__one".into();
+        // Clients receive the repaired schema.
         strict_schema::repair(&mut listed);
         assert_eq!(found.keys().collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(found["b"], tokens_of(&listed));
