@@ -28,7 +28,7 @@ async fn said(
     let config: &ServerConfig = config.servers.first().unwrap();
     let log = data.join("probe.log");
     let launch = Isolator::new(data).prepare(config, &log).await.map_err(|failure| failure.to_string())?;
-    let mut spawned = spawn("probe", launch, &log).map_err(|failure| failure.to_string())?;
+    let mut spawned = spawn("probe", launch, &log).await.map_err(|failure| failure.to_string())?;
     drop(spawned.stdin);
     let mut text = String::new();
     spawned.stdout.read_to_string(&mut text).await.unwrap();
