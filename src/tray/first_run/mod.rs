@@ -19,8 +19,8 @@ pub const TITLE: &str = "Welcome to MCPProxy";
 pub const PURPOSE: &str = "MCPProxy connects all your AI clients to all your MCP servers through one local address. \
                            Find it in the notification area.";
 /// Which data leaves the computer, and how to view and stop it.
-pub const STATISTICS: &str = "If a collector is set, it sends one anonymous usage report a day (counts only, no names or \
-                              content). You can view it or turn it off in the tray menu.";
+pub const STATISTICS: &str = "It can send one anonymous usage report a day (counts only, no names or content). You can \
+                              view it or turn it off in the tray menu.";
 /// Label of the checkbox.
 pub const BOX: &str = "Launch MCPProxy at login";
 /// Label of the button.
