@@ -446,20 +446,17 @@ fn autostart(status: &Status) -> Item {
 }
 
 fn statistics(state: &TelemetryState) -> [Item; 2] {
-    let no_collector = state.no_collector();
+    let no_collector = state.has_no_collector();
     [
         Item::Check {
             command: Command::ToggleStatistics,
-            label: match no_collector {
-                Some(why) => format!("Anonymous statistics (nothing is sent: {why})"),
-                None => "Anonymous statistics".to_owned(),
-            },
-            checked: state.enabled && no_collector.is_none(),
+            label: format!("Anonymous statistics{}", if no_collector { " (nothing is sent)" } else { "" }),
+            checked: state.enabled && !no_collector,
             enabled: true,
         },
         action(
             Command::ShowReport,
-            if no_collector.is_some() { "Show what would be sent…" } else { "Show what is sent…" },
+            if no_collector { "Show what would be sent…" } else { "Show what is sent…" },
             state.enabled,
         ),
     ]

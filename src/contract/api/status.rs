@@ -77,14 +77,10 @@ pub struct TelemetryState {
 }
 
 impl TelemetryState {
-    /// Returns why telemetry is on without effect: there is no collector that a report could be sent to. Cores that do not
+    /// Whether telemetry is on without effect: there is no collector that a report could be sent to. Cores that do not
     /// report it count as able to send.
-    pub fn no_collector(&self) -> Option<&'static str> {
-        match self.needs {
-            Some(SendingNeeds::Endpoint) => Some("no endpoint is set"),
-            Some(SendingNeeds::ValidEndpoint) => Some("the endpoint is not a usable URL"),
-            Some(SendingNeeds::Notice | SendingNeeds::Unknown(_)) | None => None,
-        }
+    pub fn has_no_collector(&self) -> bool {
+        matches!(self.needs, Some(SendingNeeds::Endpoint | SendingNeeds::ValidEndpoint))
     }
 }
 

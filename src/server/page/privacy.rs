@@ -40,7 +40,7 @@ pub(super) fn view(frame: &Frame, shown: &Privacy) -> Markup {
 fn reports(frame: &Frame, shown: &Privacy) -> Markup {
     let enabled = shown.telemetry.as_ref().is_some_and(|state| state.enabled);
     let sending = shown.telemetry.as_ref().is_some_and(|state| state.sending == Sending::On);
-    let no_collector = shown.telemetry.as_ref().is_some_and(|state| state.no_collector().is_some());
+    let no_collector = shown.telemetry.as_ref().is_some_and(TelemetryState::has_no_collector);
     html! {
         section.panel aria-labelledby="reports" {
             div.between {

@@ -303,7 +303,7 @@ impl Driver {
         let Some(state) = &self.model.statistics else { return };
         let wanted = !state.enabled;
         // The item has no tick before and after: a hint shows that the click had an effect.
-        let is_unseen = !wanted && state.no_collector().is_some();
+        let is_unseen = !wanted && state.has_no_collector();
         let (client, inputs) = (self.setting.client.clone(), self.inputs.clone());
         tokio::spawn(async move {
             let outcome = async {

@@ -301,11 +301,9 @@ fn statistics_have_a_tick_only_if_they_can_be_sent() {
         let at = drawn.find("Anonymous statistics").unwrap() - 2;
         drawn[at..].lines().take(2).collect::<Vec<_>>().join(" | ")
     };
-    let why = "_ Anonymous statistics (nothing is sent: no endpoint is set) | Show what would be sent…";
-    assert_eq!(lines(true, Some("endpoint")), why);
-    assert!(
-        lines(true, Some("valid_endpoint")).starts_with("_ Anonymous statistics (nothing is sent: the endpoint is")
-    );
+    let unsent = "_ Anonymous statistics (nothing is sent) | Show what would be sent…";
+    assert_eq!(lines(true, Some("endpoint")), unsent);
+    assert_eq!(lines(true, Some("valid_endpoint")), unsent);
     // The notice is about to be shown; an older core does not tell, and a newer one may have other words.
     for needs in [None, Some("notice"), Some("patience")] {
         assert_eq!(lines(true, needs), "x Anonymous statistics | Show what is sent…");
