@@ -96,6 +96,12 @@ pub(super) struct TokenTotals {
     pub sessions: BTreeMap<String, SessionTotals>,
 }
 
+impl TokenTotals {
+    fn is_empty(&self) -> bool {
+        self.saved.is_empty() && self.sessions.is_empty()
+    }
+}
+
 /// A stored record that is being visited.
 pub(super) struct Row<'a> {
     pub id: u64,
@@ -143,7 +149,10 @@ impl Store {
     fn complete_totals(&self) -> Result<(), redb::Error> {
         let stored = self.counts(&[]);
         let counted: u64 = stored.by_key.iter().map(|(_, count)| count).sum();
-        if usize::try_from(counted) == Ok(stored.all) {
+        let is_counted = usize::try_from(counted) == Ok(stored.all);
+        // An older version purges only the tables that it knows.
+        let is_purged = stored.all == 0 && !self.tokens(Timestamp::MAX).is_empty();
+        if is_counted && !is_purged {
             return Ok(());
         }
         let transaction = self.database.begin_write()?;
@@ -408,6 +417,7 @@ fn remove_old(
     let mut records = transaction.open_table(RECORDS)?;
     let mut contents = transaction.open_table(CONTENTS)?;
     let mut removed = Totals::default();
+    let mut first_removed = None;
     for _ in 0..MOST_REMOVED {
         let (id, length) = {
             let Some((id, value)) = records.first()? else { break };
@@ -417,6 +427,7 @@ fn remove_old(
                 break;
             }
             removed.remove(&header);
+            first_removed = first_removed.or_else(|| header.at());
             (id.value(), value.value().len() as u64)
         };
         records.remove(id)?;
@@ -428,7 +439,7 @@ fn remove_old(
     }
     totals_tables::add(transaction, &removed)?;
     let oldest = records.first()?.and_then(|(_, json)| Header::parse(json.value())?.at());
-    totals_tables::forget(transaction, oldest.unwrap_or(now))?;
+    totals_tables::forget(transaction, first_removed, oldest.unwrap_or(now))?;
     Ok(bytes)
 }
 
@@ -589,6 +600,12 @@ mod tests {
             };
             (id_of(at(timestamp)) + number, Arc::new(record))
         };
+        // Without a call of a tool, too.
+        store.append(&[listing(0, "quiet".to_owned(), old)], Retention::default(), at(old)).unwrap();
+        assert_eq!(store.tokens(Timestamp::MAX).sessions.len(), 1);
+        store.append(&[listing(0, "new".to_owned(), new)], Retention::default(), now).unwrap();
+        assert_eq!(store.tokens(Timestamp::MAX).sessions.into_keys().collect::<Vec<_>>(), ["new"]);
+        store.clear().unwrap();
         let mut tool_call = call(id_of(at(new)) + 100, "a", new, 7);
         Arc::make_mut(&mut tool_call.1).response_tokens = Some(5);
         let mut records = vec![call(id_of(at(old)), "a", old, 7), listing(1, "old".to_owned(), old)];

@@ -80,16 +80,20 @@ fn add_tokens(transaction: &WriteTransaction, totals: &Totals) -> Result<(), red
     Ok(())
 }
 
-/// Removes the calls of the hours and periods that ended before a time.
-pub(super) fn forget(transaction: &WriteTransaction, oldest: jiff::Timestamp) -> Result<(), redb::Error> {
+/// Removes the calls of the hours and periods that ended before `oldest`, the time of the oldest record that is left.
+/// `removed` is that of the oldest one that was not.
+pub(super) fn forget(
+    transaction: &WriteTransaction,
+    removed: Option<jiff::Timestamp>,
+    oldest: jiff::Timestamp,
+) -> Result<(), redb::Error> {
     let (hour, day) = (period_of(oldest, HOUR), period_of(oldest, DAY));
     let mut tools = transaction.open_table(TOOLS)?;
-    let is_new_hour = tools.first()?.is_some_and(|(key, _)| key.value().0 < hour);
     tools.retain_in(..(hour, "", ""), |_, _| false)?;
     transaction.open_table(TOKENS)?.retain_in(..(hour, "", ""), |_, _| false)?;
     transaction.open_table(SAVED)?.retain_in(..(day, ""), |_, _| false)?;
     // Reads the whole table, which is too much for each transaction.
-    if is_new_hour {
+    if removed.is_some_and(|removed| period_of(removed, DAY) < day) {
         transaction.open_table(SESSIONS)?.retain(|_, (last, _, _)| last >= day)?;
     }
     let mut timeline = transaction.open_table(TIMELINE)?;

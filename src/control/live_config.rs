@@ -224,7 +224,9 @@ impl LiveConfig {
         // Restarts servers only if their settings have changed.
         if before.servers != config.servers {
             self.pool.apply(&config.servers).await;
-        } else if (&before.profiles, &before.active_profile) != (&config.profiles, &config.active_profile) {
+        } else if (&before.profiles, &before.active_profile, before.direct_up_to_tokens)
+            != (&config.profiles, &config.active_profile, config.direct_up_to_tokens)
+        {
             self.pool.announce();
         }
     }

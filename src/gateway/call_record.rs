@@ -92,15 +92,18 @@ impl ResultText {
         }
     }
 
-    /// Returns the text of a response; `None` while the call continues. For the client, each text is cut after `limit`
-    /// characters, unless it is 0.
+    /// Returns the text of a response; `None` while the call continues. For the client, each block of text is cut after
+    /// `limit` characters, unless it is 0.
     pub fn of_answer(answer: &ToolAnswer, limit: usize) -> Option<ResultText> {
         match answer {
             ToolAnswer::Raw(result) => {
                 let blocks = result.get("content").and_then(Value::as_array).into_iter().flatten();
-                let texts = blocks
-                    .filter_map(|block| block.get("text").or_else(|| block.get("resource")?.get("text"))?.as_str());
-                Some(ResultText::joined(texts, limit, result.get("isError") == Some(&Value::Bool(true))))
+                let texts = blocks.filter_map(|block| match block.get("text") {
+                    Some(text) => Some((text.as_str()?, limit)),
+                    None => Some((block.get("resource")?.get("text")?.as_str()?, 0)),
+                });
+                let is_error = result.get("isError") == Some(&Value::Bool(true));
+                Some(ResultText::joined(texts, is_error).or_structured(result.get("structuredContent"), limit))
             }
             ToolAnswer::Response(CallToolResponse::Complete(result)) => Some(ResultText::of(result, limit)),
             ToolAnswer::Response(_) => None,
@@ -109,15 +112,30 @@ impl ResultText {
 
     /// Returns the text of a result of the library's type.
     pub fn of(result: &CallToolResult, limit: usize) -> ResultText {
-        ResultText::joined(result.content.iter().filter_map(text_of), limit, result.is_error == Some(true))
+        let limit_of = |block: &ContentBlock| if block.as_text().is_some() { limit } else { 0 };
+        let texts = result.content.iter().filter_map(|block| Some((text_of(block)?, limit_of(block))));
+        let joined = ResultText::joined(texts, result.is_error == Some(true));
+        joined.or_structured(result.structured_content.as_ref(), limit)
     }
 
-    fn joined<'a>(texts: impl Iterator<Item = &'a str>, limit: usize, is_error: bool) -> ResultText {
+    /// Structured content counts only without text, because it usually repeats the text.
+    fn or_structured(self, structured: Option<&Value>, limit: usize) -> ResultText {
+        match structured {
+            Some(structured) if self.bytes == 0 => {
+                let text = structured.to_string();
+                ResultText::joined([(restore_text(&text).as_ref(), limit)].into_iter(), self.is_error)
+            }
+            _ => self,
+        }
+    }
+
+    /// Joins texts, each with the number of characters after which it is cut for the client.
+    fn joined<'a>(texts: impl Iterator<Item = (&'a str, usize)>, is_error: bool) -> ResultText {
         let mut joined = ResultText {
             is_error,
             ..ResultText::default()
         };
-        for text in texts {
+        for (text, limit) in texts {
             joined.bytes += text.len() as u64;
             joined.received_bytes += cut_after(text, limit) as u64;
             // One byte more than the recorded length shows that the text is incomplete.
@@ -226,6 +244,13 @@ mod tests {
         let typed: CallToolResult = serde_json::from_value(embedded.clone()).unwrap();
         assert_eq!(ResultText::of(&typed, 0).text, "inside");
         assert_eq!(ResultText::of_answer(&ToolAnswer::Raw(embedded), 0).unwrap().text, "inside");
+        let whole = json!({"content": [{"type": "resource", "resource": {"uri": "a:b", "text": "x".repeat(5_000)}}]});
+        let whole = ResultText::of_answer(&ToolAnswer::Raw(whole), 1_000).unwrap();
+        assert_eq!(whole.contents().received_bytes, None, "only blocks of text are cut");
+        let structured = json!({"content": [], "structuredContent": {"a": 1}});
+        let typed: CallToolResult = serde_json::from_value(structured.clone()).unwrap();
+        assert_eq!(ResultText::of(&typed, 0).text, r#"{"a":1}"#);
+        assert_eq!(ResultText::of_answer(&ToolAnswer::Raw(structured), 0).unwrap().text, r#"{"a":1}"#);
         assert_eq!((cut_after("äb", 1), cut_after("äb", 2)), (2, 3));
     }
 

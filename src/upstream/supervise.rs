@@ -11,6 +11,7 @@ use tokio::time::error::Elapsed;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::ServerConfig;
+use crate::config::references::{self, Kind};
 use crate::config::trust::Trust;
 use crate::diagnostics::fault::{ConnectFailure, Failure, Fault};
 use crate::telemetry::usage_counts::{Counter, UsageCounts};
@@ -108,9 +109,11 @@ async fn supervise(config: Arc<ServerConfig>, connector: &impl Connect, handles:
     let mut backoff = Backoff::RESET;
     let mut connections = 0;
     // The permit of a retry whose turn it is.
-    let mut turn = None;
+    let mut turn: Option<OwnedSemaphorePermit> = None;
     while !handles.stop.is_cancelled() {
         handles.waits(ServerStep::Secrets, None);
+        // A prompt for a secret may stay open for minutes: others take their turn meanwhile.
+        turn = turn.filter(|_| references::names(&config, Kind::Secret).is_empty());
         // Each time: a variable may have been set and a secret changed.
         let resolved = match inactive_phase(&config) {
             Some(phase) => Err(phase),

@@ -35,6 +35,14 @@ pub fn lists(proxy: &Proxy, most_tokens: usize, profile: &ProfileScope) -> Optio
     is_few(&lists, most_tokens).then_some(lists)
 }
 
+/// Whether the tools so far are few while servers are starting: they may be listed directly soon.
+pub fn may_be_listed_soon(proxy: &Proxy, most_tokens: usize, profile: &ProfileScope) -> bool {
+    let is_starting = |server: &Snapshot| server.is_starting() && profile.allows(&server.config.name);
+    most_tokens > 0
+        && proxy.upstreams().any(is_starting)
+        && Scope::of(proxy, None, profile).is_ok_and(|scope| is_few(&scope.tool_lists(), most_tokens))
+}
+
 /// Returns the definitions of the tools, under their names in direct mode.
 pub fn definitions(lists: &ToolLists, is_server: impl Fn(&str) -> bool) -> Vec<Tool> {
     let of = |(server, tools): &(String, Arc<Vec<Tool>>)| {

@@ -156,7 +156,9 @@ impl ServerHandler for Handler {
         let requested = manage_servers::is_requested(&context.extensions);
         tools.extend(manage_servers::definitions(&config, requested));
         tools.extend(profile::definition(&config));
-        if is_search {
+        let stays = always_searches(&context.extensions)
+            || !few_tools::may_be_listed_soon(&self.proxy, config.direct_up_to_tokens, &scope);
+        if is_search && stays {
             self.note_list(&context, scope, &tools).await;
         }
         Ok(ListToolsResult::with_all_items(tools))

@@ -29,6 +29,7 @@ use crate::telemetry::store::recorder::Recorder;
 use crate::telemetry::usage_counts::{Counter, UsageCounts};
 use crate::upstream::approvals::PendingTool;
 use crate::upstream::pool::UpstreamPool;
+use crate::upstream::snapshot::Snapshot;
 
 /// A server's name, its tools if connected, its pending tools, and the reason if all its tools are unavailable.
 type Indexed = (String, Option<Arc<Vec<Tool>>>, Arc<Vec<PendingTool>>, Option<Unavailable>);
@@ -92,9 +93,10 @@ impl OwnTools {
     /// Rebuilds the index if any server's tools have changed. Runs on the blocking pool: indexing thousands of tools
     /// takes long enough to delay requests.
     pub async fn reindex(&self) {
-        let tools: Vec<Indexed> = self
-            .upstreams
-            .each(|server| (server.config.name.clone(), server.shared_tools(), server.pending.clone(), lock(server)));
+        let indexed_of = |server: &Snapshot| -> Indexed {
+            (server.config.name.clone(), server.shared_tools(), server.pending.clone(), lock(server))
+        };
+        let tools: Vec<Indexed> = self.upstreams.each(indexed_of);
         let same = |(one, other): (&Indexed, &Indexed)| {
             (&one.0, one.3) == (&other.0, other.3)
                 && one.1.as_ref().map(Arc::as_ptr) == other.1.as_ref().map(Arc::as_ptr)
@@ -108,11 +110,12 @@ impl OwnTools {
         }
         let upstreams = self.upstreams.clone();
         let make = move || {
-            // If these are newer than `tools`, another change was announced, and the next call rebuilds the index.
             let servers = upstreams.snapshots();
-            (ToolIndex::of(&servers), UnavailableTools::of(&servers, &upstreams.approvals()))
+            // They may be newer than those that were compared.
+            let tools: Vec<Indexed> = servers.iter().map(indexed_of).collect();
+            (tools, ToolIndex::of(&servers), UnavailableTools::of(&servers, &upstreams.approvals()))
         };
-        let Ok((index, locked)) = tokio::task::spawn_blocking(make).await else {
+        let Ok((tools, index, locked)) = tokio::task::spawn_blocking(make).await else {
             return;
         };
         *self.locked.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(locked);

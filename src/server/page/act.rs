@@ -132,8 +132,10 @@ pub(super) async fn edit_server(
 ) -> Response {
     let segment = encoded(&name);
     let back = format!("/ui/servers/{segment}");
-    // Without an entry, REST reports the error.
-    let current = pages.app.control.peek(&name).await.map(|review| servers::shown_entry(&review)).unwrap_or_default();
+    let current = match pages.app.control.peek(&name).await {
+        Ok(review) => servers::shown_entry(&review),
+        Err(error) => return pages.then(&visitor, Err(ApiError::new(409, error.to_string())), &back),
+    };
     let part = match edit_of(&fields, &current) {
         Ok(part) if part.is_empty() => return pages.then(&visitor, Ok("Nothing has changed.".to_owned()), &back),
         Ok(part) => part,

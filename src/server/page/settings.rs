@@ -186,17 +186,28 @@ impl Setting {
 /// Returns the changes that a form contains.
 ///
 /// # Errors
-/// A message about the first value that is invalid, or that was changed elsewhere since the form was rendered.
+/// A message about every value that was changed elsewhere since the form was rendered, or about the first one that is
+/// invalid.
 pub(super) fn changes(settings: &[Setting], fields: &Fields) -> Result<Vec<Change>, String> {
     let mut changes = Vec::new();
     let shown = ShownValues::of(fields);
+    // All at once: the page that explains them counts the current values as seen.
+    let is_conflicting = |setting: &&Setting| {
+        let text = fields.text(&setting.name).replace("\r\n", "\n");
+        fields.has(&setting.name) && shown.edit(&setting.name, &text, &setting.stored()) == Edit::Conflicting
+    };
+    let conflicts = settings.iter().filter(is_conflicting);
+    let conflicts: Vec<String> =
+        conflicts.map(|setting| shown_values::conflict(&setting.name, &setting.stored())).collect();
+    if !conflicts.is_empty() {
+        return Err(conflicts.join("\n"));
+    }
     for setting in settings.iter().filter(|setting| fields.has(&setting.name)) {
         let text = fields.text(&setting.name).replace("\r\n", "\n");
         let stored = setting.stored();
         match shown.edit(&setting.name, &text, &stored) {
             Edit::None => continue,
-            Edit::Made => {}
-            Edit::Conflicting => return Err(shown_values::conflict(&setting.name, &stored)),
+            Edit::Made | Edit::Conflicting => {}
         }
         let value = setting.parse(&text)?;
         if value != setting.value {
@@ -379,6 +390,10 @@ mod tests {
         let same = form("tools_limit=7&tool_response_limit=100");
         let error = saved(&now, &same).unwrap_err();
         assert!(error.contains("`tools_limit` was changed elsewhere") && error.contains("is now `9`"), "{error}");
+        // Otherwise the second one would count as seen on the page that explains the first.
+        let both = json!({"tools_limit": 9, "tool_response_limit": 300});
+        let error = saved(&both, &form("tools_limit=7&tool_response_limit=200")).unwrap_err();
+        assert!(error.contains("is now `9`") && error.contains("is now `300`"), "{error}");
         // The page that explains it keeps what the user entered, and can be saved.
         let mut found = settings(&schema(), &now);
         keep_entered(&mut found, &Fields::parse(&form("tools_limit=7&tool_response_limit=100")));

@@ -27,8 +27,8 @@ const RETRY: Duration = Duration::from_secs(5);
 /// With a thousand servers, describing them all takes long. It may take this fraction of the time, so the more servers there are, the
 /// more changes are reported together.
 const SHARE: u32 = 10;
-/// How late a change is reported at most.
-const LONGEST_REST: Duration = Duration::from_secs(1);
+/// With the times in which changes are gathered, a change is reported within a second if a report takes little time.
+const LONGEST_REST: Duration = Duration::from_millis(600);
 
 /// Serves the stream until the core stops: first `status`, or the events after `Last-Event-ID`; then every change, and
 /// a `ping` every 30 s.
