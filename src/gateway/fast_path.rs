@@ -5,15 +5,15 @@
 //! one of the proxy's own tools, such as the search. Everything else goes to the library unchanged. A call in flight is
 //! handed to the library if it is slow, or if the server sends a request or a notification before the response.
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use rmcp::model::{CallToolResult, ErrorData, JsonObject};
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,6 @@ const SEEN_EVERY: Duration = Duration::from_secs(60);
 const VERSIONS: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
 
 /// The fast path of one endpoint on one listener.
-#[derive(Clone)]
 pub struct FastPath {
     pub proxy: Arc<Proxy>,
     pub sessions: Arc<Sessions>,
@@ -89,23 +88,6 @@ struct SentCall {
     since: Instant,
 }
 
-/// Handles requests that fit the fast path; passes all others to the library.
-pub async fn fast_path_middleware(State(fast_path): State<FastPath>, request: Request, next: Next) -> Response {
-    let Some(known) = fast_path.session(&request) else { return next.run(request).await };
-    let (mut parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, MAX_BODY).await else {
-        return StatusCode::BAD_REQUEST.into_response();
-    };
-    match fast_path.answer(&known, &parts, &body).await {
-        Outcome::Answered(response) => return response,
-        Outcome::NotTaken => {}
-        Outcome::HandedOver(started) => {
-            parts.extensions.insert(HandedOver(Arc::new(Mutex::new(Some(*started)))));
-        }
-    }
-    next.run(Request::from_parts(parts, Body::from(body))).await
-}
-
 enum Outcome {
     Answered(Response),
     /// Nothing was done; the library handles the request.
@@ -127,6 +109,23 @@ impl HandedOver {
 }
 
 impl FastPath {
+    /// Answers a request that fits the fast path; returns any other for the library.
+    pub async fn try_answer(&self, request: Request) -> ControlFlow<Response, Request> {
+        let Some(known) = self.session(&request) else { return ControlFlow::Continue(request) };
+        let (mut parts, body) = request.into_parts();
+        let Ok(body) = to_bytes(body, MAX_BODY).await else {
+            return ControlFlow::Break(StatusCode::BAD_REQUEST.into_response());
+        };
+        match self.answer(&known, &parts, &body).await {
+            Outcome::Answered(response) => return ControlFlow::Break(response),
+            Outcome::NotTaken => {}
+            Outcome::HandedOver(started) => {
+                parts.extensions.insert(HandedOver(Arc::new(Mutex::new(Some(*started)))));
+            }
+        }
+        ControlFlow::Continue(Request::from_parts(parts, Body::from(body)))
+    }
+
     /// Returns the session of a request with suitable headers. Makes the same checks as the library.
     fn session(&self, request: &Request) -> Option<Arc<KnownSession>> {
         let headers = request.headers();

@@ -59,6 +59,10 @@ struct Response200<'a> {
 
 /// True if JSON nesting exceeds `MAX_DEPTH`.
 pub(super) fn is_deep(json: &[u8]) -> bool {
+    // Almost no message has so many brackets; counting them is much faster than following strings.
+    if json.iter().filter(|byte| matches!(byte, b'{' | b'[')).count() <= MAX_DEPTH {
+        return false;
+    }
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in json {
         match byte {

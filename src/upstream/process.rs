@@ -9,6 +9,7 @@ use futures_util::future::poll_immediate;
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop};
 use tokio::io::AsyncReadExt;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
 use crate::diagnostics::fault::Failure;
@@ -195,12 +196,12 @@ impl Process {
                 let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
             }
         }
-        if let Some(container) = &self.container {
+        if let Some(container) = self.container.take() {
             // Ending the engine's program does not end the container.
             engine::remove(&container.engine, &container.name).await;
         }
         // Also after a clean exit: a package runner may leave its child processes behind.
-        if let Some(pid) = self.pid {
+        if let Some(pid) = self.pid.take() {
             crate::os::process::kill_tree(pid);
         }
         if let Some(mark) = self.mark.take() {
@@ -209,6 +210,22 @@ impl Process {
         let _ = self.child.start_kill();
         let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
         status
+    }
+}
+
+impl Drop for Process {
+    /// Ends everything that is left of a start that was given up, such as one of a server that was turned off meanwhile.
+    fn drop(&mut self) {
+        if let Some(pid) = self.pid.take() {
+            crate::os::process::kill_tree(pid);
+        }
+        let Ok(runtime) = Handle::try_current() else { return };
+        if let Some(container) = self.container.take() {
+            runtime.spawn(async move { engine::remove(&container.engine, &container.name).await });
+        }
+        if let Some(mark) = self.mark.take() {
+            runtime.spawn_blocking(move || process_tree::end(mark));
+        }
     }
 }
 
@@ -253,4 +270,44 @@ fn open_log(path: PathBuf) -> Option<RotatingFile> {
     RotatingFile::open(path, LOG_LIMIT)
         .inspect_err(|error| tracing::warn!("could not write `{shown}`: {error}"))
         .ok()
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::process::{Pid, test_kill_process};
+
+    use super::*;
+    use crate::upstream::isolation::plan::Choice;
+
+    #[tokio::test]
+    async fn a_start_that_is_given_up_leaves_no_process() {
+        let directory = tempfile::tempdir().unwrap();
+        let written = directory.path().join("pid");
+        let script = "sleep 600 & echo $! > \"$0.new\" && mv \"$0.new\" \"$0\"; wait";
+        let launch = Launch {
+            program: "/bin/sh".into(),
+            arguments: ["-c".to_owned(), script.to_owned(), written.display().to_string()].to_vec(),
+            variables: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
+            working_directory: None,
+            choice: Choice::None { note: None },
+            container: None,
+            mark: None,
+            landlock: None,
+        };
+        let spawned = spawn("s", launch, &directory.path().join("s.log")).await.unwrap();
+        let within = tokio::time::timeout(Duration::from_secs(20), async {
+            let text = loop {
+                match tokio::fs::read_to_string(&written).await {
+                    Ok(text) => break text,
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            };
+            let started = text.trim().parse().ok().and_then(Pid::from_raw).unwrap();
+            drop(spawned);
+            while test_kill_process(started).is_ok() {
+                tokio::task::yield_now().await;
+            }
+        });
+        within.await.unwrap();
+    }
 }

@@ -163,7 +163,12 @@ async fn supervise(config: Arc<ServerConfig>, connector: &impl Connect, handles:
                 }
             }
             Next::Retry(error) => {
-                tracing::warn!(server = config.name, "{error}");
+                // A warning for each retry of many servers would fill the log.
+                if handles.state.borrow().last_failure.as_ref() == Some(&error) {
+                    tracing::debug!(server = config.name, "again: {error}");
+                } else {
+                    tracing::warn!(server = config.name, "{error}");
+                }
                 let retry = handles.retries.plan(connections > 0, backoff.0);
                 handles.waits(ServerStep::NextAttempt, Some(retry.pause()));
                 handles.state.send_modify(|state| state.note_failure(error));

@@ -9,30 +9,41 @@ use std::sync::Arc;
 use rmcp::model::{JsonObject, Tool};
 use serde_json::{Map, Value, json};
 
-/// Keywords whose values are data and contain no schemas.
-const DATA: [&str; 4] = ["default", "const", "enum", "examples"];
-/// Keywords whose value maps keys to schemas.
-const SCHEMAS_BY_KEY: [&str; 5] = [
-    "properties",
-    "patternProperties",
-    "$defs",
-    "definitions",
-    "dependentSchemas",
-];
-/// Keywords whose value is an array of schemas.
-const SCHEMA_LISTS: [&str; 4] = ["anyOf", "oneOf", "allOf", "prefixItems"];
-/// Keywords whose value is one schema. Their values `true` and `false` are common and accepted everywhere.
-const SCHEMAS: [&str; 9] = [
-    "items",
-    "not",
-    "if",
-    "then",
-    "else",
-    "contains",
-    "propertyNames",
-    "additionalProperties",
-    "unevaluatedProperties",
-];
+/// What the value of a keyword holds.
+enum Holds {
+    /// Data, but no schemas.
+    Data,
+    /// Schemas, each under a key.
+    SchemasByKey,
+    /// An array of schemas.
+    SchemaList,
+    /// One schema. The values `true` and `false` are common and accepted everywhere.
+    Schema,
+    /// One schema, or an array of them.
+    SchemaOrList,
+    Other,
+}
+
+impl Holds {
+    fn of(keyword: &str) -> Holds {
+        match keyword {
+            "default" | "const" | "enum" | "examples" => Holds::Data,
+            "properties" | "patternProperties" | "$defs" | "definitions" | "dependentSchemas" => Holds::SchemasByKey,
+            "anyOf" | "oneOf" | "allOf" | "prefixItems" => Holds::SchemaList,
+            "not"
+            | "if"
+            | "then"
+            | "else"
+            | "contains"
+            | "propertyNames"
+            | "additionalProperties"
+            | "unevaluatedProperties" => Holds::Schema,
+            "items" => Holds::SchemaOrList,
+            _ => Holds::Other,
+        }
+    }
+}
+
 /// Maximum nesting of a repaired schema.
 const MAX_DEPTH: usize = 64;
 
@@ -73,12 +84,12 @@ fn is_clean(schema: &JsonObject, depth: usize) -> bool {
     if depth > MAX_DEPTH {
         return schema.is_empty();
     }
-    schema.iter().all(|(key, value)| match (key.as_str(), value) {
-        (key, _) if DATA.contains(&key) => true,
+    schema.iter().all(|(key, value)| match (Holds::of(key), value) {
+        (Holds::Data, _) => true,
         (_, Value::Null) => false,
-        (key, Value::Object(map)) if SCHEMAS_BY_KEY.contains(&key) => map.values().all(is_object),
-        (key, Value::Array(list)) if SCHEMA_LISTS.contains(&key) || key == "items" => list.iter().all(is_object),
-        (key, Value::Object(schema)) if SCHEMAS.contains(&key) => is_clean(schema, depth + 1),
+        (Holds::SchemasByKey, Value::Object(map)) => map.values().all(is_object),
+        (Holds::SchemaList | Holds::SchemaOrList, Value::Array(list)) => list.iter().all(is_object),
+        (Holds::Schema | Holds::SchemaOrList, Value::Object(schema)) => is_clean(schema, depth + 1),
         _ => true,
     })
 }
@@ -112,16 +123,16 @@ fn clean(schema: &JsonObject, depth: usize) -> JsonObject {
     }
     let mut cleaned = JsonObject::new();
     for (key, value) in schema {
-        let value = match (key.as_str(), value) {
-            (key, value) if DATA.contains(&key) => value.clone(),
+        let value = match (Holds::of(key), value) {
+            (Holds::Data, value) => value.clone(),
             (_, Value::Null) => continue,
-            (key, Value::Object(map)) if SCHEMAS_BY_KEY.contains(&key) => {
+            (Holds::SchemasByKey, Value::Object(map)) => {
                 map.iter().map(|(key, schema)| (key.clone(), as_object(schema, depth))).collect()
             }
-            (key, Value::Array(list)) if SCHEMA_LISTS.contains(&key) || key == "items" => {
+            (Holds::SchemaList | Holds::SchemaOrList, Value::Array(list)) => {
                 list.iter().map(|schema| as_object(schema, depth)).collect()
             }
-            (key, Value::Object(schema)) if SCHEMAS.contains(&key) => Value::Object(clean(schema, depth + 1)),
+            (Holds::Schema | Holds::SchemaOrList, Value::Object(schema)) => Value::Object(clean(schema, depth + 1)),
             (_, value) => value.clone(),
         };
         cleaned.insert(key.clone(), value);

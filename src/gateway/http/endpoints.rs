@@ -1,25 +1,29 @@
 //! The HTTP routes of MCP: `/mcp`, `/mcp/all` and `/mcp/all/{server}`, each also with a trailing slash.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodFilter, any, on_service};
+use axum::extract::{Request, State};
+use axum::middleware::from_fn;
+use axum::response::Response;
+use axum::routing::{MethodFilter, MethodRouter, any, on_service};
 use rmcp::transport::streamable_http_server::session::SessionStore;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio_util::sync::CancellationToken;
+use tower_service::Service as _;
 
 use crate::config::serving::RoutingMode;
 use crate::contract::names;
 use crate::control::servers::ServerControl;
 use crate::gateway::direct_mode::handler::DirectHandler;
-use crate::gateway::fast_path::{FastPath, Mode, fast_path_middleware};
+use crate::gateway::fast_path::{FastPath, Mode};
 use crate::gateway::http::empty_event_compat::without_priming;
 use crate::gateway::http::json_rpc_errors::explain;
-use crate::gateway::http::lenient::lenient;
-use crate::gateway::http::paths::{known_profile, unknown_path};
+use crate::gateway::http::lenient::{widen_accept, with_http_status};
+use crate::gateway::http::paths::{unknown_path, unknown_profile};
 use crate::gateway::http::raw_results::raw_results;
 use crate::gateway::http::session_store::PersistentSessions;
 use crate::gateway::search_mode::handler::Handler;
@@ -86,15 +90,10 @@ impl Endpoints {
             open.clone(),
             remembering(settings, self.stored_sessions.at(Mode::Search, open, known)),
         );
-        let methods = MethodFilter::GET.or(MethodFilter::POST).or(MethodFilter::DELETE);
-        let routes = |paths: &[String], service: axum::routing::MethodRouter, fast_path: FastPath| {
-            let routes = paths.iter().fold(Router::new(), |router, path| router.route(path, service.clone()));
-            routes
-                .route_layer(from_fn(explain))
-                .route_layer(from_fn(without_priming))
-                .route_layer(from_fn(raw_results))
-                .route_layer(from_fn_with_state(fast_path, fast_path_middleware))
-                .route_layer(from_fn(lenient))
+        let routes = |paths: &[String], library: Library, fast_path: FastPath| {
+            let endpoint = Arc::new(Endpoint { fast_path, library });
+            let routes = paths.iter().fold(Router::new(), |router, path| router.route(path, any(answer)));
+            routes.with_state(endpoint)
         };
         let with_slash = |path: &str| [path.to_owned(), format!("{path}/")];
         let profile = format!("{}/{{profile}}", names::MCP_PROFILE_PATH);
@@ -107,10 +106,46 @@ impl Endpoints {
             &mut search_paths
         };
         own.extend(with_slash(names::MCP_PATH));
-        let all_routes = routes(&search_paths, on_service(methods, mcp), search)
-            .merge(routes(&direct_paths, on_service(methods, all), direct))
-            .route_layer(from_fn_with_state(self.proxy.clone(), known_profile));
-        all_routes.route("/mcp/{*rest}", any(unknown_path))
+        let methods = MethodFilter::GET.or(MethodFilter::POST).or(MethodFilter::DELETE);
+        routes(&search_paths, Library::new(on_service(methods, mcp)), search)
+            .merge(routes(&direct_paths, Library::new(on_service(methods, all)), direct))
+            .route("/mcp/{*rest}", any(unknown_path))
+    }
+}
+
+/// One endpoint on one listener.
+struct Endpoint {
+    fast_path: FastPath,
+    library: Library,
+}
+
+/// The library's service, and what corrects its requests and responses.
+struct Library(MethodRouter);
+
+impl Library {
+    fn new(service: MethodRouter) -> Library {
+        let corrected = service.layer(from_fn(explain)).layer(from_fn(without_priming)).layer(from_fn(raw_results));
+        Library(corrected.layer(from_fn(with_http_status)))
+    }
+
+    async fn answer(&self, request: Request) -> Response {
+        let Ok(response) = self.0.clone().call(request).await;
+        response
+    }
+}
+
+/// Answers a request to an endpoint.
+///
+/// The fast path comes before all layers: each layer copies everything below it for each request, and a copy of the
+/// library's service and its settings takes longer than a call on the fast path.
+async fn answer(State(endpoint): State<Arc<Endpoint>>, mut request: Request) -> Response {
+    if let Some(refusal) = unknown_profile(&endpoint.fast_path.proxy, request.uri()) {
+        return refusal;
+    }
+    widen_accept(request.headers_mut());
+    match endpoint.fast_path.try_answer(request).await {
+        ControlFlow::Break(response) => response,
+        ControlFlow::Continue(request) => endpoint.library.answer(request).await,
     }
 }
 

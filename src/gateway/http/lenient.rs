@@ -11,11 +11,15 @@ const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event
 /// The methods of an MCP endpoint.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE");
 
-/// Accepts wildcards in `Accept`, and sends the status codes and headers that HTTP clients expect.
-pub async fn lenient(mut request: Request, next: Next) -> Response {
-    if accepts_anything(request.headers()) {
-        request.headers_mut().insert(ACCEPT, BOTH);
+/// Replaces a wildcard in `Accept`, and adds the header if it is missing, because the library requires both media types.
+pub fn widen_accept(headers: &mut HeaderMap) {
+    if accepts_anything(headers) {
+        headers.insert(ACCEPT, BOTH);
     }
+}
+
+/// Passes the request on, and sends the status codes and headers that HTTP clients expect.
+pub async fn with_http_status(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let mut response = next.run(request).await;
     match response.status() {

@@ -1,35 +1,27 @@
 //! Explains unknown paths below `/mcp` with a 404. Clients would interpret 401 as a request to sign in.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::{Request, State};
 use axum::http::{StatusCode, Uri};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::contract::api::{Envelope, UnknownProfile};
 use crate::gateway::profile::of_url;
 use crate::gateway::tool_calls::Proxy;
 
-/// Returns 404 for a profile that does not exist.
-pub async fn known_profile(State(proxy): State<Arc<Proxy>>, request: Request, next: Next) -> Response {
-    match of_url(request.uri()).filter(|name| !proxy.has_profile(name)) {
-        None => next.run(request).await,
-        Some(name) => {
-            let known = proxy.profiles();
-            let sentence = match known.as_slice() {
-                [] => format!("unknown profile `{name}`: no profiles are configured"),
-                known => format!("unknown profile `{name}`; there are: {}", known.join(", ")),
-            };
-            let body = UnknownProfile {
-                success: false,
-                error: sentence,
-                available: known,
-            };
-            (StatusCode::NOT_FOUND, Json(body)).into_response()
-        }
-    }
+/// Returns 404 if the path names a profile that does not exist.
+pub fn unknown_profile(proxy: &Proxy, uri: &Uri) -> Option<Response> {
+    let name = of_url(uri).filter(|name| !proxy.has_profile(name))?;
+    let known = proxy.profiles();
+    let sentence = match known.as_slice() {
+        [] => format!("unknown profile `{name}`: no profiles are configured"),
+        known => format!("unknown profile `{name}`; there are: {}", known.join(", ")),
+    };
+    let body = UnknownProfile {
+        success: false,
+        error: sentence,
+        available: known,
+    };
+    Some((StatusCode::NOT_FOUND, Json(body)).into_response())
 }
 
 /// Returns 404 for all other paths.

@@ -15,7 +15,6 @@ use crate::gateway::direct_mode::scope::Scope;
 use crate::gateway::direct_mode::strict_schema;
 use crate::gateway::search_mode::schema::pruned;
 use crate::gateway::tool_calls::Proxy;
-use crate::upstream::snapshot::Snapshot;
 
 /// Average bytes of a tool's definition per token, measured with o200k on 1,228 tools. `docs/search-quality.md` derives
 /// the limit with this ratio; `contract/tokens.rs` is closer, but reads each character.
@@ -26,21 +25,23 @@ pub type ToolLists = Vec<(String, Arc<Vec<Tool>>)>;
 
 /// Returns the tools to list; `None` if there are none or too many, or while servers are starting.
 pub fn lists(proxy: &Proxy, most_tokens: usize, profile: &ProfileScope) -> Option<ToolLists> {
-    // A server that failed and is tried again does not count: the list would change with every retry.
-    let is_starting = |server: &Snapshot| server.is_starting() && profile.allows(&server.config.name);
-    if most_tokens == 0 || proxy.upstreams().any(is_starting) {
-        return None;
-    }
-    let lists = Scope::of(proxy, None, profile).ok()?.tool_lists();
-    is_few(&lists, most_tokens).then_some(lists)
+    if most_tokens == 0 || are_starting(proxy, profile) { None } else { few(proxy, most_tokens, profile) }
 }
 
 /// Whether the tools so far are few while servers are starting: they may be listed directly soon.
 pub fn may_be_listed_soon(proxy: &Proxy, most_tokens: usize, profile: &ProfileScope) -> bool {
-    let is_starting = |server: &Snapshot| server.is_starting() && profile.allows(&server.config.name);
-    most_tokens > 0
-        && proxy.upstreams().any(is_starting)
-        && Scope::of(proxy, None, profile).is_ok_and(|scope| is_few(&scope.tool_lists(), most_tokens))
+    most_tokens > 0 && are_starting(proxy, profile) && few(proxy, most_tokens, profile).is_some()
+}
+
+/// Whether servers of this profile are starting. A server that failed and is tried again does not count: the list would
+/// change with every retry.
+fn are_starting(proxy: &Proxy, profile: &ProfileScope) -> bool {
+    proxy.upstreams().any(|server| server.is_starting() && profile.allows(&server.config.name))
+}
+
+fn few(proxy: &Proxy, most_tokens: usize, profile: &ProfileScope) -> Option<ToolLists> {
+    let lists = Scope::of(proxy, None, profile).ok()?.tool_lists();
+    is_few(&lists, most_tokens).then_some(lists)
 }
 
 /// Returns the definitions of the tools, under their names in direct mode.
