@@ -57,6 +57,14 @@ pub struct Contents {
     pub output_schema: String,
 }
 
+/// What the Go core last recorded about a server, for entries of the configuration file that do not say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerRecord {
+    pub enabled: bool,
+    /// It is held back until a person approves it.
+    pub quarantined: bool,
+}
+
 /// The one-way flags and counts of the Go core's telemetry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Activation {
@@ -76,6 +84,8 @@ pub struct Activation {
 pub struct Records {
     /// The transaction that was read.
     pub transaction: u64,
+    /// The servers that the Go core has loaded, by name.
+    pub servers: BTreeMap<String, ServerRecord>,
     /// By server, then by tool.
     pub tools: BTreeMap<String, BTreeMap<String, ToolRecord>>,
     /// Servers with a record that could not be understood.
@@ -110,6 +120,7 @@ pub fn read(source: impl ReadAt) -> Result<Records, ReadError> {
         transaction: bolt.transaction(),
         ..Records::default()
     };
+    read_servers(&bolt, &mut records)?;
     read_tools(&bolt, &mut records)?;
     read_prompts(&bolt, &mut records)?;
     read_activation(&bolt, &mut records.activation)?;
@@ -194,6 +205,30 @@ impl From<WrittenTool> for ToolRecord {
             disabled: written.disabled,
         }
     }
+}
+
+fn read_servers<R: ReadAt>(bolt: &Bolt<R>, records: &mut Records) -> Result<(), ReadError> {
+    #[derive(Deserialize)]
+    struct WrittenServer {
+        #[serde(default)]
+        enabled: Option<bool>,
+        #[serde(default)]
+        quarantined: Option<bool>,
+    }
+    bolt.visit(b"upstreams", &mut |key, value| {
+        let written = value.and_then(|value| serde_json::from_slice::<WrittenServer>(value).ok());
+        let record = ServerRecord {
+            enabled: written.as_ref().and_then(|written| written.enabled).unwrap_or(false),
+            // A record that cannot be understood is not an approval.
+            quarantined: written.is_none_or(|written| written.quarantined.unwrap_or(false)),
+        };
+        records.servers.insert(String::from_utf8_lossy(key).into_owned(), record);
+        match records.servers.len() <= MOST_RECORDS {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    })?;
+    Ok(())
 }
 
 fn read_tools<R: ReadAt>(bolt: &Bolt<R>, records: &mut Records) -> Result<(), ReadError> {
