@@ -48,11 +48,14 @@ pub fn take_over(root: &InstanceRoot, store: &ConfigStore, now: String) -> Resul
     let before = read_record(root);
     let finished = before.as_ref().filter(|record| record.complete);
     let document = store.value()?;
-    let path = go_database(root, document.as_ref());
-    let database = match finished.map(|record| (record, database::since(&path, record.transaction))) {
-        Some((record, Since::Same)) => return still_valid(root, record, None),
-        Some((record, Since::Unreadable(reason))) => return still_valid(root, record, Some(reason)),
-        Some((_, Since::Changed)) | None => database::read(&path, InUse::Refuse),
+    let database = match (go_database(root, document.as_ref()), finished) {
+        (Err(reason), _) => Database::Unreadable(reason),
+        (Ok(path), None) => database::read(&path, InUse::Refuse),
+        (Ok(path), Some(record)) => match database::since(&path, record.transaction) {
+            Since::Same => return still_valid(root, record, None),
+            Since::Unreadable(reason) => return still_valid(root, record, Some(reason)),
+            Since::Changed => database::read(&path, InUse::Refuse),
+        },
     };
     match (finished, &database) {
         // The Go core was used in between, but its database cannot be read now: the earlier takeover stays valid.
@@ -113,14 +116,22 @@ pub fn unknown_since(reason: &str) -> String {
 
 /// The Go core's database: in the data directory, or where the configuration of `~/.mcpproxy` says. A directory that the
 /// user has moved still contains the old path, so a missing database there does not count.
-fn go_database(root: &InstanceRoot, document: Option<&Value>) -> PathBuf {
+///
+/// # Errors
+/// It is not known where the database is, and why.
+fn go_database(root: &InstanceRoot, document: Option<&Value>) -> Result<PathBuf, String> {
     let own = root.go_database();
-    let named = document.and_then(|document| document.get("data_dir")).and_then(Value::as_str).map(Path::new);
-    let elsewhere = named.filter(|named| named.is_absolute()).map(|named| named.join("config.db"));
     let exists = |path: &Path| path.symlink_metadata().is_ok();
-    match elsewhere.filter(|elsewhere| exists(elsewhere)) {
-        Some(elsewhere) if root.is_default() || !exists(&own) => elsewhere,
-        _ => own,
+    let named = document.and_then(|document| document.get("data_dir")).and_then(Value::as_str).unwrap_or_default();
+    let elsewhere = Path::new(named).join("config.db");
+    if named.is_empty() || (exists(&own) && !root.is_default()) {
+        Ok(own)
+    } else if Path::new(named).is_absolute() {
+        Ok(if exists(&elsewhere) { elsewhere } else { own })
+    } else if exists(&own) {
+        Ok(own)
+    } else {
+        Err(format!("`data_dir` is `{named}`, which is not an absolute path"))
     }
 }
 
@@ -135,7 +146,11 @@ fn approved_here(root: &InstanceRoot) -> BTreeSet<String> {
 /// The configuration cannot be read.
 pub fn preview(root: &InstanceRoot, store: &ConfigStore) -> Result<Option<Takeover>, TakeOverError> {
     let Some(document) = store.value()? else { return Ok(None) };
-    match database::read(&go_database(root, Some(&document)), InUse::Read) {
+    let database = match go_database(root, Some(&document)) {
+        Ok(path) => database::read(&path, InUse::Read),
+        Err(reason) => Database::Unreadable(reason),
+    };
+    match database {
         Database::Missing => Ok(None),
         database => Ok(Some(plan(&document, &database, &approved_here(root)))),
     }
@@ -182,7 +197,7 @@ pub fn write_record(root: &InstanceRoot, record: &Record) -> Result<(), TakeOver
 /// Returns the Go core's activation, if its database can be read.
 pub fn activation(root: &InstanceRoot, store: &ConfigStore) -> Option<Memory> {
     let document = store.value().ok().flatten();
-    match database::read(&go_database(root, document.as_ref()), InUse::Read) {
+    match database::read(&go_database(root, document.as_ref()).ok()?, InUse::Read) {
         Database::Read(records) => Some(memory(records.activation)),
         _ => None,
     }
@@ -204,11 +219,8 @@ fn memory(activation: Activation) -> Memory {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use serde_json::Value;
-
     use super::*;
+    use crate::config::document::Document;
 
     fn home() -> (tempfile::TempDir, InstanceRoot, ConfigStore) {
         let directory = tempfile::tempdir().unwrap();
@@ -322,7 +334,11 @@ mod tests {
         let elsewhere = directory.path().join("elsewhere");
         let name = |path: &Path| {
             let path = path.to_str().unwrap().to_owned();
-            store.edit(|document| document.set("data_dir", path.clone().into())).unwrap();
+            let set = |document: &mut Document| {
+                document.set("data_dir", path.clone().into());
+                Ok(())
+            };
+            store.edit(set).unwrap();
         };
         name(&elsewhere);
         assert!(preview(&root, &store).unwrap().is_some(), "a moved directory still has the old path");
@@ -331,6 +347,22 @@ mod tests {
         let record = done(take_over(&root, &store, "now".into()).unwrap());
         assert!(record.complete && activation(&root, &store).is_some());
         assert_eq!(document(&root)["mcpServers"][2]["disabled_tools"], serde_json::json!(["echo", "get-sum"]));
+    }
+
+    #[test]
+    fn a_database_that_cannot_be_found_blocks_tools() {
+        let (_directory, root, store) = home();
+        let set = |document: &mut Document| {
+            document.set("data_dir", "${env:DATA}/mcp".into());
+            Ok(())
+        };
+        store.edit(set).unwrap();
+        assert!(done(take_over(&root, &store, "now".into()).unwrap()).complete, "the one in this directory counts");
+        for file in [root.takeover(), root.go_database()] {
+            std::fs::remove_file(file).unwrap();
+        }
+        let record = done(take_over(&root, &store, "now".into()).unwrap());
+        assert!(!record.complete && record.plan.unreadable.unwrap().contains("`${env:DATA}/mcp`"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub enum InUse {
     Read,
 }
 
-/// What has become of a database since a transaction.
+/// The state of a database since a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Since {
     /// It has the same contents, or is gone, or is in use.

@@ -57,7 +57,7 @@ pub struct Contents {
     pub output_schema: String,
 }
 
-/// What the Go core last recorded about a server, for entries of the configuration file that do not say it.
+/// The Go core's last record of a server, for entries of the configuration file that do not say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerRecord {
     pub enabled: bool,
@@ -115,13 +115,16 @@ pub fn transaction(source: impl ReadAt) -> Result<u64, ReadError> {
 /// [`ReadError`]; then nothing that it may hold is known.
 pub fn read(source: impl ReadAt) -> Result<Records, ReadError> {
     let bolt = Bolt::open(source)?;
-    check_schema(&bolt)?;
+    let schema = read_schema(&bolt)?;
     let mut records = Records {
         transaction: bolt.transaction(),
         ..Records::default()
     };
     read_servers(&bolt, &mut records)?;
-    read_tools(&bolt, &mut records)?;
+    // The versions before it had no approvals of tools.
+    if !read_tools(&bolt, &mut records)? && schema >= NEWEST_SCHEMA {
+        return Err(BoltError::Damaged("it has no approvals of tools".into()).into());
+    }
     read_prompts(&bolt, &mut records)?;
     read_activation(&bolt, &mut records.activation)?;
     read_identities(&bolt, &mut records)?;
@@ -137,7 +140,7 @@ pub fn read(source: impl ReadAt) -> Result<Records, ReadError> {
     if bolt.is_current()? { Ok(records) } else { Err(ReadError::Changing) }
 }
 
-fn check_schema<R: ReadAt>(bolt: &Bolt<R>) -> Result<(), ReadError> {
+fn read_schema<R: ReadAt>(bolt: &Bolt<R>) -> Result<u64, ReadError> {
     let mut schema = None;
     bolt.visit(b"meta", &mut |key, value| {
         if key == b"schema" {
@@ -149,7 +152,7 @@ fn check_schema<R: ReadAt>(bolt: &Bolt<R>) -> Result<(), ReadError> {
     match schema {
         None => Err(ReadError::NotOurs),
         Some(newer) if newer > NEWEST_SCHEMA => Err(ReadError::NewerSchema(newer)),
-        Some(_) => Ok(()),
+        Some(known) => Ok(known),
     }
 }
 
@@ -211,6 +214,8 @@ fn read_servers<R: ReadAt>(bolt: &Bolt<R>, records: &mut Records) -> Result<(), 
     #[derive(Deserialize)]
     struct WrittenServer {
         #[serde(default)]
+        name: Option<String>,
+        #[serde(default)]
         enabled: Option<bool>,
         #[serde(default)]
         quarantined: Option<bool>,
@@ -220,9 +225,10 @@ fn read_servers<R: ReadAt>(bolt: &Bolt<R>, records: &mut Records) -> Result<(), 
         let record = ServerRecord {
             enabled: written.as_ref().and_then(|written| written.enabled).unwrap_or(false),
             // A record that cannot be understood is not an approval.
-            quarantined: written.is_none_or(|written| written.quarantined.unwrap_or(false)),
+            quarantined: written.as_ref().is_none_or(|written| written.quarantined.unwrap_or(false)),
         };
-        records.servers.insert(String::from_utf8_lossy(key).into_owned(), record);
+        let name = written.and_then(|written| written.name).filter(|name| !name.is_empty());
+        records.servers.insert(name.unwrap_or_else(|| String::from_utf8_lossy(key).into_owned()), record);
         match records.servers.len() <= MOST_RECORDS {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
@@ -231,10 +237,11 @@ fn read_servers<R: ReadAt>(bolt: &Bolt<R>, records: &mut Records) -> Result<(), 
     Ok(())
 }
 
-fn read_tools<R: ReadAt>(bolt: &Bolt<R>, records: &mut Records) -> Result<(), ReadError> {
+/// Whether the database has approvals of tools.
+fn read_tools<R: ReadAt>(bolt: &Bolt<R>, records: &mut Records) -> Result<bool, ReadError> {
     let mut wrong = None;
     let mut count = 0;
-    bolt.visit(b"tool_approvals", &mut |key, value| {
+    let exists = bolt.visit(b"tool_approvals", &mut |key, value| {
         count += 1;
         let Some((server, tool)) = split(key).filter(|_| count <= MOST_RECORDS) else {
             wrong = Some(BoltError::Damaged("a record of a tool has no name".into()));
@@ -251,7 +258,7 @@ fn read_tools<R: ReadAt>(bolt: &Bolt<R>, records: &mut Records) -> Result<(), Re
         }
         ControlFlow::Continue(())
     })?;
-    wrong.map_or(Ok(()), |error| Err(error.into()))
+    wrong.map_or(Ok(exists), |error| Err(error.into()))
 }
 
 fn read_prompts<R: ReadAt>(bolt: &Bolt<R>, records: &mut Records) -> Result<(), ReadError> {

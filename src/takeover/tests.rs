@@ -314,6 +314,23 @@ fn a_newer_format_or_layout_is_refused() {
 }
 
 #[test]
+fn a_database_without_approvals_is_damaged_unless_it_is_of_an_earlier_version() {
+    let replaced = |bytes: Vec<u8>, from: &[u8], to: &[u8]| {
+        let mut bytes = bytes;
+        for at in 0..bytes.len() - from.len() {
+            if bytes[at..].starts_with(from) {
+                bytes[at..at + to.len()].copy_from_slice(to);
+            }
+        }
+        bytes
+    };
+    let without = replaced(database_bytes(), b"tool_approvals", b"tool_approvalz");
+    assert!(records::read(without.as_slice()).unwrap_err().to_string().contains("no approvals of tools"));
+    let earlier = replaced(without, b"schema\x03", b"schema\x02");
+    assert!(records::read(earlier.as_slice()).unwrap().tools.is_empty());
+}
+
+#[test]
 fn a_file_of_any_other_kind_is_refused() {
     for bytes in [&b""[..], b"{}", &[0; 4096], &[0xff; 65536]] {
         assert!(records::read(bytes).is_err());

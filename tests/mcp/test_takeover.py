@@ -253,7 +253,7 @@ class TakeOver(unittest.TestCase):
             world.start_core()
             self.assertEqual(len(state_of(world, "everything")["approved"]), 11)
             servers = {one["name"]: one for one in world.get("/api/v1/servers").data["servers"]}
-            self.assertEqual([name for name, one in servers.items() if one["quarantined"]], ["waiting", "new"])
+            self.assertEqual([name for name, one in servers.items() if one["quarantined"]], ["new", "waiting"])
             self.assertFalse(servers["off"]["enabled"])
             direct = Client(world, "/mcp/all")
             for name in ("waiting", "new", "off"):
