@@ -27,9 +27,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use crate::activity::{Bodies, BodyPolicy, Retention};
-use crate::config::deserialize::{
-    null_as_default, null_as_yes, optional_duration, string_or_none, without_nulls, yes,
-};
+use crate::config::deserialize::{null_as_default, null_as_yes, optional_duration, string_or_none, without_nulls, yes};
 use crate::config::environment_filter::EnvironmentFilter;
 use crate::config::isolation::IsolationKeys;
 use crate::config::profiles::ProfileConfig;

@@ -184,7 +184,8 @@ fn the_last_tool_of_an_allow_list_is_not_turned_off_by_an_empty_list() {
 }
 
 fn edit_of(takeover: &Takeover, server: &str) -> Vec<Edit> {
-    let is_of = |edit: &&Edit| matches!(edit, Edit::Disable { server: of } | Edit::Quarantine { server: of } if of == server);
+    let is_of =
+        |edit: &&Edit| matches!(edit, Edit::Disable { server: of } | Edit::Quarantine { server: of } if of == server);
     takeover.edits.iter().filter(is_of).cloned().collect()
 }
 
@@ -220,7 +221,9 @@ fn a_server_that_the_go_core_has_never_loaded_needs_approval_unless_the_user_dec
     let new = entry(json!({}));
     assert_eq!(edit_of(&new, "new"), [Edit::Quarantine { server: "new".into() }]);
     assert_eq!(new.plan.servers[0].state, ServerState::Quarantined);
-    assert!(new.plan.text().contains("never loaded it") && !new.plan.text().contains("approved when it first connects"));
+    assert!(
+        new.plan.text().contains("never loaded it") && !new.plan.text().contains("approved when it first connects")
+    );
     for decided in [json!({"quarantined": false}), json!({"trust_mode": "auto"})] {
         assert_eq!(edit_of(&entry(decided), "new"), []);
     }

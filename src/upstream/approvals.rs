@@ -215,7 +215,9 @@ impl Approvals {
         let known: Vec<(String, ToolFingerprint)> = {
             let imported = lock(&self.imported);
             let is_applied = |import: &ImportedServer| import.hold_all || (is_known && import.tools.is_empty());
-            let Some(import) = imported.get(server).filter(|import| !is_applied(import)) else { return };
+            let Some(import) = imported.get(server).filter(|import| !is_applied(import)) else {
+                return;
+            };
             let known = |tool: &Tool| Some((tool.name.to_string(), ToolFingerprint::imported(tool, import)?));
             tools.iter().filter_map(known).collect()
         };
