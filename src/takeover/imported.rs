@@ -74,9 +74,9 @@ impl ImportedApprovals {
     pub fn release<'a>(&mut self, server: &str, tools: impl Iterator<Item = &'a str>) {
         let Some(known) = self.servers.get_mut(server) else { return };
         let before = known.held.len();
-        tools.for_each(|tool| {
+        for tool in tools {
             known.held.remove(tool);
-        });
+        }
         if known.held.len() == before {
             return;
         }
