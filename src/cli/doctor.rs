@@ -13,10 +13,12 @@ use crate::client::{CallError, Client, go_core};
 use crate::contract::api::{
     Diagnostic, Diagnostics, FixMode, FixRequest, FixResult, FixStep, FixStepKind, ServerDiagnostics, Servers, Waiting,
 };
+use crate::contract::exit_code::ExitCode;
 use crate::contract::names;
 use crate::diagnostics::catalog::{Entry, Fixer};
 use crate::diagnostics::code::Code;
 use crate::diagnostics::page;
+use crate::server::encryption;
 
 /// Runs `doctor` and its subcommands. The checks exit with 0 whatever they find, like the Go core's.
 pub async fn run(context: &Context, link: &CoreLink, options: DoctorArguments) -> Result<(), CliError> {
@@ -46,6 +48,13 @@ fn not_running(context: &Context, link: &CoreLink) -> Result<(), CliError> {
     let config = context.store.load().map_err(|error| coded(config_error(&error), Code::ConfigParse))?;
     if link.problem().is_some() {
         return link.require().map(|_| ());
+    }
+    if let Some((sentence, help)) = encryption::refusal(&encryption::wanted(&config, &context.environment)) {
+        let error = CliError::new("OPERATION_FAILED", sentence).guided(help);
+        return Err(CliError {
+            exit: ExitCode::Configuration,
+            ..error
+        });
     }
     let listen = context.environment.non_empty(names::ENV_LISTEN).unwrap_or(&config.listen);
     if std::net::TcpListener::bind(listen).is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse) {

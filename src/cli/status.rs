@@ -34,7 +34,7 @@ struct StatusReport {
     launched_by: Option<LaunchedBy>,
     #[serde(skip_serializing_if = "Option::is_none")]
     servers: Option<Counts>,
-    /// Why the latest edit of the configuration is not used.
+    /// Why the latest edit of the configuration is not used, or why the core does not start with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     configuration: Option<String>,
     /// A newer version, if one is known.
@@ -108,7 +108,10 @@ pub async fn status(context: &Context, link: &CoreLink, options: &StatusArgument
         }
         None => {
             // Without a core only the configuration can be shown, so an error in it is the answer.
-            let listen = config?.listen;
+            let config = config?;
+            let refusal = encryption::refusal(&encryption::wanted(&config, &context.environment));
+            let refusal = refusal.map(|(sentence, help)| format!("{sentence}; {help}"));
+            let listen = config.listen;
             StatusReport {
                 state: if link.problem().is_some() { "Not responding" } else { "Not running" },
                 version: None,
@@ -120,7 +123,7 @@ pub async fn status(context: &Context, link: &CoreLink, options: &StatusArgument
                 pid: None,
                 launched_by: None,
                 servers: None,
-                configuration: link.problem().map(ToString::to_string),
+                configuration: link.problem().map(ToString::to_string).or(refusal),
                 update: None,
                 facts: None,
             }

@@ -14,6 +14,19 @@ pub(crate) fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserializ
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// Reads `null` as `true`: the setting is on unless it is turned off.
+pub(crate) fn null_as_yes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(true))
+}
+
+/// Reads an array and leaves out each `null` in it.
+pub(crate) fn without_nulls<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let values: Option<Vec<Option<T>>> = Option::deserialize(deserializer)?;
+    Ok(values.into_iter().flatten().flatten().collect())
+}
+
 /// Reads an empty string as `None`: the Go core writes unset values that way.
 pub(crate) fn string_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let value: Option<String> = Option::deserialize(deserializer)?;

@@ -27,7 +27,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use crate::activity::{Bodies, BodyPolicy, Retention};
-use crate::config::deserialize::{null_as_default, optional_duration, string_or_none, yes};
+use crate::config::deserialize::{null_as_default, null_as_yes, optional_duration, string_or_none, without_nulls, yes};
 use crate::config::environment_filter::EnvironmentFilter;
 use crate::config::isolation::IsolationKeys;
 use crate::config::profiles::ProfileConfig;
@@ -52,13 +52,15 @@ pub struct Config {
     #[serde(default)]
     pub tray_endpoint: Option<String>,
     /// Opens the local socket (a named pipe on Windows) for the tray app and the command line.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "null_as_yes")]
+    #[schemars(with = "Option<bool>", extend("default" = true))]
     pub enable_socket: bool,
     /// Key for REST over TCP, sent as the header `X-API-Key`. Generated and saved if missing.
     #[serde(default)]
     pub api_key: Option<String>,
     /// Requires the key for `/mcp`, too. Always on if `listen` is not a loopback address.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>")]
     pub require_mcp_auth: bool,
     /// Host names that `/mcp` accepts besides loopback names.
     #[serde(default, deserialize_with = "null_as_default")]
@@ -69,23 +71,28 @@ pub struct Config {
     #[schemars(with = "Option<Vec<ServerConfig>>")]
     pub servers: Vec<ServerConfig>,
     /// Hides the tools that manage servers from AI clients.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>")]
     pub disable_management: bool,
     /// The same as `disable_management`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>")]
     pub read_only_mode: bool,
     /// Offers the tools that manage servers to every AI client. Without it, a client gets them at `/mcp?management=true`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>")]
     pub enable_management_tools: bool,
     /// Largest size, in tokens, of all tools together at which `/mcp` offers them directly instead of the search. 0 turns this off.
     #[serde(default = "default_direct_up_to_tokens")]
     #[schemars(with = "Option<usize>")]
     pub direct_up_to_tokens: usize,
     /// Lets AI clients add servers. Such a server needs approval.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "null_as_yes")]
+    #[schemars(with = "Option<bool>", extend("default" = true))]
     pub allow_server_add: bool,
     /// Lets AI clients remove servers.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "null_as_yes")]
+    #[schemars(with = "Option<bool>", extend("default" = true))]
     pub allow_server_remove: bool,
     /// New servers that a command or program adds, and new or changed tools, need approval. On unless `false`.
     #[serde(default)]
@@ -118,7 +125,7 @@ pub struct Config {
     #[schemars(with = "Option<EnvironmentFilter>")]
     pub environment: EnvironmentFilter,
     /// Named sets of servers, each with an endpoint of its own: `/mcp/p/NAME`.
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default, deserialize_with = "without_nulls")]
     #[schemars(with = "Option<Vec<ProfileConfig>>")]
     pub profiles: Vec<ProfileConfig>,
     /// The profile of sessions that choose none.
@@ -177,7 +184,8 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct IntentDeclaration {
     /// Refuses a tool that its server marks as destructive, unless it is called with `call_tool_destructive`.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "null_as_yes")]
+    #[schemars(with = "Option<bool>", extend("default" = true))]
     pub strict_server_validation: bool,
 }
 

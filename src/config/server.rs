@@ -40,7 +40,8 @@ pub struct ServerConfig {
     /// Unique name without a colon. Its tools are called `name:tool`.
     pub name: String,
     /// How to talk to the server.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<Protocol>")]
     pub protocol: Protocol,
     /// Program of a local server.
     #[serde(default)]
@@ -68,13 +69,16 @@ pub struct ServerConfig {
     #[schemars(with = "Option<OauthConfig>")]
     pub oauth: OauthConfig,
     /// `false` stops the server and keeps its configuration.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>", extend("default" = true))]
     pub enabled: bool,
     /// The server needs approval: it does not run, and its tools are unavailable.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>")]
     pub quarantined: bool,
     /// The older name of `auto_approve_tool_changes`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>")]
     pub skip_quarantine: bool,
     /// New and changed tools of this server need no approval.
     #[serde(default)]
@@ -248,8 +252,8 @@ pub(crate) fn servers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<ServerConfig>, A::Error> {
             let mut servers = Vec::new();
-            while let Some(server) = items.next_element()? {
-                servers.push(server);
+            while let Some(server) = items.next_element::<Option<ServerConfig>>()? {
+                servers.extend(server);
             }
             Ok(servers)
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
-use crate::config::deserialize::optional_duration;
+use crate::config::deserialize::{null_as_default, optional_duration};
 
 /// `routing_mode`: what `/mcp` offers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,11 +54,13 @@ impl<'de> Deserialize<'de> for RoutingMode {
 /// `tls`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct TlsConfig {
-    /// HTTPS instead of HTTP on the TCP address.
-    #[serde(default)]
+    /// HTTPS instead of HTTP on the TCP address. Linux only: elsewhere, the core does not start with it.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>")]
     pub enabled: bool,
-    /// Only clients with a certificate of the same authority; not supported.
-    #[serde(default)]
+    /// Only clients with a certificate of the same authority; not supported: the core does not start with it.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[schemars(with = "Option<bool>")]
     pub require_client_cert: bool,
     /// Where certificates and keys are kept.
     #[serde(default)]

@@ -23,4 +23,9 @@ impl Platform {
             _ => Platform::Other,
         }
     }
+
+    /// Whether the core can serve HTTPS: that needs a cryptography library in C, which only Linux builds contain.
+    pub const fn has_https(self) -> bool {
+        matches!(self, Platform::Linux)
+    }
 }

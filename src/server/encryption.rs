@@ -22,9 +22,13 @@ pub fn wanted(config: &Config, environment: &Environment) -> TlsConfig {
     }
 }
 
+/// Why the core does not start with these settings on this system, and what to do; `None` if nothing is known that
+/// prevents it.
+pub fn refusal(tls: &TlsConfig) -> Option<(String, String)> {
+    decide(tls, Platform::HOST).err()
+}
+
 /// Whether to serve HTTPS on a system. Plain HTTP is never the answer to a request for HTTPS.
-///
-/// HTTPS needs a cryptography library in C, which only Linux builds contain.
 ///
 /// # Errors
 /// HTTPS is configured but not possible. The error says why and what to do.
@@ -39,7 +43,7 @@ fn decide(tls: &TlsConfig, platform: Platform) -> Result<bool, (String, String)>
             "set `tls.require_client_cert` to false, and `require_mcp_auth` to true to ask for the API key instead";
         return Err((sentence.to_owned(), help.to_owned()));
     }
-    if platform != Platform::Linux {
+    if !platform.has_https() {
         let sentence =
             "could not serve HTTPS: `tls.enabled` is set, but MCPProxy does not support HTTPS on this system";
         let help = "set `tls.enabled` to false: only programs on this computer reach a loopback address";

@@ -194,7 +194,9 @@ impl Core {
         let activity = ActivityLog::in_file(&options.root.activity(), config.activity_retention());
         let live = LiveConfig::new(store, config, upstreams.clone(), on_telemetry);
         let config = Arc::new(live.with_activity_log(activity.clone()));
-        let offers = Arc::new(OfferApprovals::load(&options.root.offer_approvals()));
+        let holds_all = upstreams.approvals();
+        let offers = OfferApprovals::load(&options.root.offer_approvals());
+        let offers = Arc::new(offers.hold_while(move |server| holds_all.holds_all(server)));
         let control = ServerControl::new(config.clone(), upstreams.clone(), offers.clone());
         let control = Arc::new(control.with_registry_cache(options.root.registry_cache()));
         let (update, update_seen) = watch::channel(None);
@@ -313,6 +315,9 @@ fn serve_tcp(
 /// Logs the result of taking over the Go core's data directory, until the user has seen it.
 fn report(taken_over: &take_over::State) {
     let take_over::State::Done(record) = taken_over else { return };
+    if let Some(reason) = &record.unknown_since {
+        tracing::warn!("{}", take_over::unknown_since(reason));
+    }
     if record.shown && record.complete {
         return;
     }
@@ -331,7 +336,7 @@ fn carry_over_activation(app: &App) {
     let recorder = app.facts.recorder();
     let record = take_over::read_record(&app.root).filter(|record| record.complete && !record.carried_over);
     let Some(mut record) = record.filter(|_| recorder.is_on()) else { return };
-    let Some(memory) = take_over::activation(&app.root) else { return };
+    let Some(memory) = take_over::activation(&app.root, app.config.store()) else { return };
     recorder.carry_over(&memory);
     record.carried_over = true;
     if let Err(error) = take_over::write_record(&app.root, &record) {

@@ -1,18 +1,22 @@
 //! Takes over the Go core's data directory once, before any server starts; later tries again to read missing data.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use crate::config::document::EditError;
 use crate::config::store::{ConfigStore, StoreError};
 use crate::contract::instance_root::InstanceRoot;
 use crate::os::files;
-use crate::takeover::database::{self, InUse};
+use crate::takeover::database::{self, InUse, Since};
 use crate::takeover::imported::ImportedApprovals;
 use crate::takeover::plan::{Database, Edit, Takeover, plan};
 use crate::takeover::record::Record;
 use crate::takeover::records::Activation;
 use crate::telemetry::store::{InstallerMark, Memory, Window};
+use crate::upstream::approvals::Approvals;
 
 /// Maximum size of the record. It contains a few kilobytes for each server.
 const LARGEST: u64 = 16 << 20;
@@ -43,19 +47,27 @@ pub enum State {
 pub fn take_over(root: &InstanceRoot, store: &ConfigStore, now: String) -> Result<State, TakeOverError> {
     let before = read_record(root);
     let finished = before.as_ref().filter(|record| record.complete);
-    if finished.is_some_and(|record| !database::changed_since(&root.go_database(), record.transaction)) {
-        return Ok(finished.map_or(State::Nothing, |record| State::Done(Box::new(record.clone()))));
-    }
-    let database = database::read(&root.go_database(), InUse::Refuse);
-    if let (Some(record), false) = (finished, matches!(database, Database::Read(_))) {
+    let document = store.value()?;
+    let database = match (go_database(root, document.as_ref()), finished) {
+        (Err(reason), _) => Database::Unreadable(reason),
+        (Ok(path), None) => database::read(&path, InUse::Refuse),
+        (Ok(path), Some(record)) => match database::since(&path, record.transaction) {
+            Since::Same => return still_valid(root, record, None),
+            Since::Unreadable(reason) => return still_valid(root, record, Some(reason)),
+            Since::Changed => database::read(&path, InUse::Refuse),
+        },
+    };
+    match (finished, &database) {
         // The Go core was used in between, but its database cannot be read now: the earlier takeover stays valid.
-        return Ok(State::Done(Box::new(record.clone())));
+        (Some(record), Database::Unreadable(reason)) => return still_valid(root, record, Some(reason.clone())),
+        (Some(record), Database::Missing) => return still_valid(root, record, None),
+        _ => {}
     }
     if database == Database::Missing && before.is_none() {
         return Ok(State::Nothing);
     }
-    let Some(document) = store.value()? else { return Ok(State::Nothing) };
-    let mut takeover = plan(&document, &database);
+    let Some(document) = document else { return Ok(State::Nothing) };
+    let mut takeover = plan(&document, &database, &approved_here(root));
     if let Some(record) = finished {
         takeover.edits.retain(|edit| !record.plan.made(edit));
     }
@@ -75,10 +87,57 @@ pub fn take_over(root: &InstanceRoot, store: &ConfigStore, now: String) -> Resul
         shown: finished.is_some_and(|record| record.shown && record.plan == takeover.plan),
         // Otherwise, its counts would be added a second time.
         carried_over: finished.is_some_and(|record| record.carried_over),
+        unknown_since: None,
         plan: takeover.plan,
     };
     write_record(root, &record)?;
     Ok(State::Done(Box::new(record)))
+}
+
+/// Keeps an earlier takeover, and records whether the Go core may have changed something since.
+fn still_valid(root: &InstanceRoot, record: &Record, unknown_since: Option<String>) -> Result<State, TakeOverError> {
+    let now = Record {
+        unknown_since,
+        ..record.clone()
+    };
+    if now != *record {
+        write_record(root, &now)?;
+    }
+    Ok(State::Done(Box::new(now)))
+}
+
+/// Says that the Go core may have changed something that is not known.
+pub fn unknown_since(reason: &str) -> String {
+    format!(
+        "the Go core's `config.db` can no longer be read ({reason}): approvals, and tools that you turned off there since the \
+         takeover, are not known here"
+    )
+}
+
+/// The Go core's database: in the data directory, or where the configuration of `~/.mcpproxy` says. A directory that the
+/// user has moved still contains the old path, so a missing database there does not count.
+///
+/// # Errors
+/// It is not known where the database is, and why.
+fn go_database(root: &InstanceRoot, document: Option<&Value>) -> Result<PathBuf, String> {
+    let own = root.go_database();
+    let exists = |path: &Path| path.symlink_metadata().is_ok();
+    let named = document.and_then(|document| document.get("data_dir")).and_then(Value::as_str).unwrap_or_default();
+    let elsewhere = Path::new(named).join("config.db");
+    if named.is_empty() || (exists(&own) && !root.is_default()) {
+        Ok(own)
+    } else if Path::new(named).is_absolute() {
+        Ok(if exists(&elsewhere) { elsewhere } else { own })
+    } else if exists(&own) {
+        Ok(own)
+    } else {
+        Err(format!("`data_dir` is `{named}`, which is not an absolute path"))
+    }
+}
+
+/// The servers whose tools this core has listed and compared.
+fn approved_here(root: &InstanceRoot) -> BTreeSet<String> {
+    Approvals::load(&root.tool_approvals()).servers()
 }
 
 /// Returns the takeover that would be done now. Reads the database even while it is in use.
@@ -86,10 +145,14 @@ pub fn take_over(root: &InstanceRoot, store: &ConfigStore, now: String) -> Resul
 /// # Errors
 /// The configuration cannot be read.
 pub fn preview(root: &InstanceRoot, store: &ConfigStore) -> Result<Option<Takeover>, TakeOverError> {
-    let database = database::read(&root.go_database(), InUse::Read);
-    match (store.value()?, &database) {
-        (None, _) | (_, Database::Missing) => Ok(None),
-        (Some(document), _) => Ok(Some(plan(&document, &database))),
+    let Some(document) = store.value()? else { return Ok(None) };
+    let database = match go_database(root, Some(&document)) {
+        Ok(path) => database::read(&path, InUse::Read),
+        Err(reason) => Database::Unreadable(reason),
+    };
+    match database {
+        Database::Missing => Ok(None),
+        database => Ok(Some(plan(&document, &database, &approved_here(root)))),
     }
 }
 
@@ -103,6 +166,7 @@ fn carry_out(root: &InstanceRoot, store: &ConfigStore, takeover: &Takeover) -> R
                 match edit {
                     Edit::TurnOff { server, tool } => document.switch_tool(server, tool, false)?,
                     Edit::Disable { server } => document.set_in_server(server, "enabled", false.into())?,
+                    Edit::Quarantine { server } => document.set_in_server(server, "quarantined", true.into())?,
                     Edit::HidePrompts { server } => document.set_in_server(server, "expose_prompts", false.into())?,
                 }
             }
@@ -131,8 +195,9 @@ pub fn write_record(root: &InstanceRoot, record: &Record) -> Result<(), TakeOver
 }
 
 /// Returns the Go core's activation, if its database can be read.
-pub fn activation(root: &InstanceRoot) -> Option<Memory> {
-    match database::read(&root.go_database(), InUse::Read) {
+pub fn activation(root: &InstanceRoot, store: &ConfigStore) -> Option<Memory> {
+    let document = store.value().ok().flatten();
+    match database::read(&go_database(root, document.as_ref()).ok()?, InUse::Read) {
         Database::Read(records) => Some(memory(records.activation)),
         _ => None,
     }
@@ -154,11 +219,8 @@ fn memory(activation: Activation) -> Memory {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use serde_json::Value;
-
     use super::*;
+    use crate::config::document::Document;
 
     fn home() -> (tempfile::TempDir, InstanceRoot, ConfigStore) {
         let directory = tempfile::tempdir().unwrap();
@@ -227,7 +289,13 @@ mod tests {
         let same = done(take_over(&root, &store, "last".into()).unwrap());
         assert!(same.shown && same.transaction == 139);
         std::fs::write(root.go_database(), "damaged").unwrap();
-        assert_eq!(done(take_over(&root, &store, "x".into()).unwrap()), same, "what is known still holds");
+        let unknown = done(take_over(&root, &store, "x".into()).unwrap());
+        assert_eq!(unknown.unknown_since.as_deref(), Some("it is not a bbolt database"));
+        let still = Record {
+            unknown_since: None,
+            ..unknown
+        };
+        assert_eq!(still, same, "what is known still holds");
     }
 
     #[test]
@@ -261,9 +329,46 @@ mod tests {
     }
 
     #[test]
+    fn the_database_is_where_the_configuration_says() {
+        let (directory, root, store) = home();
+        let elsewhere = directory.path().join("elsewhere");
+        let name = |path: &Path| {
+            let path = path.to_str().unwrap().to_owned();
+            let set = |document: &mut Document| {
+                document.set("data_dir", path.clone().into());
+                Ok(())
+            };
+            store.edit(set).unwrap();
+        };
+        name(&elsewhere);
+        assert!(preview(&root, &store).unwrap().is_some(), "a moved directory still has the old path");
+        std::fs::create_dir(&elsewhere).unwrap();
+        std::fs::rename(root.go_database(), elsewhere.join("config.db")).unwrap();
+        let record = done(take_over(&root, &store, "now".into()).unwrap());
+        assert!(record.complete && activation(&root, &store).is_some());
+        assert_eq!(document(&root)["mcpServers"][2]["disabled_tools"], serde_json::json!(["echo", "get-sum"]));
+    }
+
+    #[test]
+    fn a_database_that_cannot_be_found_blocks_tools() {
+        let (_directory, root, store) = home();
+        let set = |document: &mut Document| {
+            document.set("data_dir", "${env:DATA}/mcp".into());
+            Ok(())
+        };
+        store.edit(set).unwrap();
+        assert!(done(take_over(&root, &store, "now".into()).unwrap()).complete, "the one in this directory counts");
+        for file in [root.takeover(), root.go_database()] {
+            std::fs::remove_file(file).unwrap();
+        }
+        let record = done(take_over(&root, &store, "now".into()).unwrap());
+        assert!(!record.complete && record.plan.unreadable.unwrap().contains("`${env:DATA}/mcp`"));
+    }
+
+    #[test]
     fn the_activation_comes_along() {
-        let (_directory, root, _store) = home();
-        let memory = activation(&root).unwrap();
+        let (_directory, root, store) = home();
+        let memory = activation(&root, &store).unwrap();
         assert!(memory.connected_server && memory.mcp_client && memory.retrieve_tools_call);
         assert_eq!((memory.clients, memory.tokens_saved.count), (vec!["claude-code".to_owned()], 2400));
     }

@@ -16,14 +16,32 @@ pub enum InUse {
     Read,
 }
 
-/// Whether the database has changed since this transaction, because the Go core was used again. A database that is in
-/// use or cannot be opened counts as unchanged.
-pub fn changed_since(path: &Path, transaction: u64) -> bool {
-    let Ok(file) = File::open(path) else { return false };
-    if file.try_lock_shared().is_err() {
-        return false;
+/// The state of a database since a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Since {
+    /// It has the same contents, or is gone, or is in use.
+    Same,
+    /// The Go core was used again.
+    Changed,
+    /// It can no longer be read, and why.
+    Unreadable(String),
+}
+
+/// Whether the database has changed since this transaction.
+pub fn since(path: &Path, transaction: u64) -> Since {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Since::Same,
+        Err(error) => return Since::Unreadable(error.to_string()),
+    };
+    if matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+        return Since::Same;
     }
-    records::transaction(Borrowed(&file)).is_ok_and(|now| now != transaction)
+    match records::transaction(Borrowed(&file)) {
+        Ok(now) if now == transaction => Since::Same,
+        Ok(_) => Since::Changed,
+        Err(error) => Since::Unreadable(error.to_string()),
+    }
 }
 
 /// How often a read starts again because another process committed a transaction meanwhile.

@@ -54,6 +54,11 @@ impl GoTool {
     }
 }
 
+/// The normal form of an input schema in a record; `None` if it is not a schema.
+pub fn normal_form(schema: &str) -> Option<String> {
+    serde_json::from_str::<Map<String, Value>>(schema).ok().map(|schema| five_keys(&schema))
+}
+
 /// The keys of a schema that the Go core keeps, with what it fills in.
 fn five_keys(schema: &Map<String, Value>) -> String {
     let present = |key: &str| schema.get(key).filter(|value| !value.is_null()).cloned();

@@ -1,12 +1,12 @@
 //! Approvals of the Go core that wait until their server lists its tools: only then can its hashes be compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::go_hash::GoTool;
+use super::go_hash::{GoTool, WITH_OUTPUT_SCHEMA, normal_form};
 use super::records::{Status, ToolRecord};
 use crate::os::files;
 
@@ -55,11 +55,35 @@ impl ImportedApprovals {
         self.get(server).is_some_and(|server| server.hold_all)
     }
 
-    /// Forgets a server's.
-    pub fn remove(&mut self, server: &str) {
-        if self.servers.remove(server).is_some() {
-            self.save();
+    /// Forgets a server's approvals, which have been applied. The tools that were held back stay known.
+    pub fn forget_applied(&mut self, server: &str) {
+        let Some(known) = self.servers.get_mut(server) else { return };
+        known.tools.clear();
+        if known.held.is_empty() {
+            self.servers.remove(server);
         }
+        self.save();
+    }
+
+    /// The tools of a server that the Go core held back and that no person has approved since.
+    pub fn held(&self, server: &str) -> BTreeSet<String> {
+        self.get(server).map(|server| server.held.clone()).unwrap_or_default()
+    }
+
+    /// Forgets that these tools were held back: a person has approved them.
+    pub fn release<'a>(&mut self, server: &str, tools: impl Iterator<Item = &'a str>) {
+        let Some(known) = self.servers.get_mut(server) else { return };
+        let before = known.held.len();
+        for tool in tools {
+            known.held.remove(tool);
+        }
+        if known.held.len() == before {
+            return;
+        }
+        if known.held.is_empty() && known.tools.is_empty() && !known.hold_all {
+            self.servers.remove(server);
+        }
+        self.save();
     }
 
     /// Forgets those of all other servers.
@@ -88,6 +112,9 @@ pub struct ImportedServer {
     /// The tools that were approved, as they were then. Any other tool is new.
     #[serde(default)]
     pub tools: BTreeMap<String, ImportedTool>,
+    /// The tools that the Go core held back. Only a person approves them, whatever a scan finds.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub held: BTreeSet<String>,
 }
 
 /// An approved definition.
@@ -113,10 +140,22 @@ pub enum Comparison<'a> {
     New,
 }
 
+impl ImportedTool {
+    /// Whether an approval of an earlier version, whose hash included other parts, is of these contents. The Go core
+    /// compares them in the same way.
+    fn has_contents_of(&self, now: &GoTool) -> bool {
+        self.hash_version < WITH_OUTPUT_SCHEMA
+            && !self.input_schema.is_empty()
+            && self.description == now.description
+            && normal_form(&self.input_schema).is_some_and(|schema| schema == now.input_schema)
+    }
+}
+
 impl ImportedServer {
     /// The approvals in these records.
-    pub fn new<'a>(records: impl IntoIterator<Item = (&'a String, &'a ToolRecord)>) -> ImportedServer {
-        let approved = records.into_iter().filter_map(|(name, record)| {
+    pub fn new(records: &BTreeMap<String, ToolRecord>) -> ImportedServer {
+        let held = records.iter().filter(|(_, record)| record.status != Status::Approved);
+        let approved = records.iter().filter_map(|(name, record)| {
             let hash = record.approved_hash.clone().filter(|_| record.status != Status::Pending)?;
             let tool = ImportedTool {
                 hash,
@@ -130,6 +169,7 @@ impl ImportedServer {
         ImportedServer {
             hold_all: false,
             tools: approved.collect(),
+            held: held.map(|(name, _)| name.clone()).collect(),
         }
     }
 
@@ -137,14 +177,14 @@ impl ImportedServer {
     pub fn held() -> ImportedServer {
         ImportedServer {
             hold_all: true,
-            tools: BTreeMap::new(),
+            ..ImportedServer::default()
         }
     }
 
     /// Compares a tool as it is now.
     pub fn compare(&self, now: &GoTool) -> Comparison<'_> {
         let Some(approved) = self.tools.get(&now.name) else { return Comparison::New };
-        if now.hash(approved.hash_version) == approved.hash {
+        if now.hash(approved.hash_version) == approved.hash || approved.has_contents_of(now) {
             return Comparison::Same;
         }
         Comparison::Changed {

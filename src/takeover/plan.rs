@@ -3,15 +3,17 @@
 //! The rule behind every line: a restriction that a person set is kept, and where it is not known whether there was
 //! one, nothing is open until a person approves it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::imported::ImportedServer;
-use super::records::{Activation, Records, Status, ToolRecord};
+use super::records::{Activation, Records, ServerRecord, Status, ToolRecord};
 use super::settings::{self, Unused};
+use crate::config::document::servers_as_array;
 use crate::config::trust::Trust;
+use crate::contract::platform::Platform;
 
 /// The contents of `config.db`, or why they are unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,8 +85,13 @@ pub enum Edit {
         server: String,
         tool: String,
     },
-    /// The only tool that its list enables is off, and an empty list would enable all.
+    /// The only tool that its list enables is off, and an empty list would enable all; or only the database says that
+    /// the server is disabled.
     Disable {
+        server: String,
+    },
+    /// Only the database says that the server is held back, or the Go core has never loaded it.
+    Quarantine {
         server: String,
     },
     HidePrompts {
@@ -93,6 +100,9 @@ pub enum Edit {
 }
 
 const ALL_OFF: &str = "Every tool in its `enabled_tools` was turned off, so the server is disabled.";
+const WAS_DISABLED: &str = "It was disabled, and only `config.db` says so.";
+const WAS_HELD: &str = "The Go core held it back until you approve it, and only `config.db` says so.";
+const NEVER_LOADED: &str = "The Go core has never loaded it, so it needs your approval, as it would there.";
 const PROMPTS_HIDDEN: &str =
     "A prompt of this server was new, changed or blocked, so its prompts are hidden (`expose_prompts`).";
 
@@ -100,18 +110,28 @@ impl Plan {
     /// Whether an earlier takeover by this plan made the edit. The next takeover must not undo what the user has
     /// changed since.
     pub fn made(&self, edit: &Edit) -> bool {
-        let (Edit::TurnOff { server, .. } | Edit::Disable { server } | Edit::HidePrompts { server }) = edit;
+        let (Edit::TurnOff { server, .. }
+        | Edit::Disable { server }
+        | Edit::Quarantine { server }
+        | Edit::HidePrompts { server }) = edit;
         let Some(server) = self.servers.iter().find(|known| known.name == *server) else {
             return false;
         };
-        let told = |notice: &str| server.notices.iter().any(|known| known == notice);
+        let told = |notice: &str| server.has_notice(notice);
         match edit {
             Edit::TurnOff { tool, .. } => {
                 server.tools.iter().any(|known| known.name == *tool && known.becomes == ToolState::Off)
             }
-            Edit::Disable { .. } => told(ALL_OFF),
+            Edit::Disable { .. } => told(ALL_OFF) || told(WAS_DISABLED),
+            Edit::Quarantine { .. } => told(WAS_HELD) || told(NEVER_LOADED),
             Edit::HidePrompts { .. } => told(PROMPTS_HIDDEN),
         }
+    }
+}
+
+impl ServerPlan {
+    fn has_notice(&self, notice: &str) -> bool {
+        self.notices.iter().any(|known| known == notice)
     }
 }
 
@@ -124,19 +144,20 @@ pub struct Takeover {
     pub activation: Activation,
 }
 
-/// Plans the takeover of a configuration document and a database.
-pub fn plan(document: &Value, database: &Database) -> Takeover {
+/// Plans the takeover of a configuration document and a database. `approved_here` are the servers that have run with
+/// this core: the Go core's opinion that they are new does not count.
+pub fn plan(document: &Value, database: &Database, approved_here: &BTreeSet<String>) -> Takeover {
     let mut takeover = Takeover::default();
-    let servers = document.get("mcpServers").and_then(Value::as_array);
+    let servers = document.get("mcpServers").map(servers_as_array).unwrap_or_default();
     let no_approvals = document.get("quarantine_enabled").and_then(Value::as_bool) == Some(false);
-    for entry in servers.into_iter().flatten() {
+    for entry in &servers {
         if let Some(name) = entry.get("name").and_then(Value::as_str) {
             let trust = if no_approvals { Trust::Auto } else { trust(entry) };
-            takeover.add_server(name, trust, entry, database);
+            takeover.add_server(name, trust, entry, database, approved_here.contains(name));
         }
     }
     takeover.plan.unused = settings::unused(document);
-    takeover.plan.notices = settings::notices(document);
+    takeover.plan.notices = settings::notices(document, Platform::HOST);
     match database {
         Database::Missing => {}
         Database::Unreadable(reason) => {
@@ -156,7 +177,7 @@ pub fn plan(document: &Value, database: &Database) -> Takeover {
 }
 
 impl Takeover {
-    fn add_server(&mut self, name: &str, trust: Trust, entry: &Value, database: &Database) {
+    fn add_server(&mut self, name: &str, trust: Trust, entry: &Value, database: &Database, is_approved_here: bool) {
         let mut server = ServerPlan {
             name: name.to_owned(),
             state: state(entry),
@@ -176,9 +197,38 @@ impl Takeover {
                 server.hold_all = Some(format!("its approvals could not be read: {reason}"));
                 self.approvals.insert(name.to_owned(), ImportedServer::held());
             }
-            Database::Read(records) => self.add_records(&mut server, entry, records),
+            Database::Read(records) => {
+                if !is_approved_here {
+                    self.add_server_record(&mut server, entry, records.servers.get(name));
+                }
+                self.add_records(&mut server, entry, records);
+            }
         }
         self.plan.servers.push(server);
+    }
+
+    /// Keeps what only the database says about a server itself: the Go core decides about entries that do not say
+    /// whether they are quarantined, and takes an entry that does not say `enabled` for a disabled one.
+    fn add_server_record(&mut self, server: &mut ServerPlan, entry: &Value, record: Option<&ServerRecord>) {
+        let is_silent = |key: &str| entry.get(key).is_none_or(Value::is_null);
+        let name = server.name.clone();
+        let held = match record {
+            Some(record) if record.quarantined => Some(WAS_HELD),
+            Some(_) => None,
+            None => (server.trust != Trust::Auto).then_some(NEVER_LOADED),
+        };
+        if let Some(notice) = held.filter(|_| is_silent("quarantined")) {
+            server.state = ServerState::Quarantined;
+            server.notices.push(notice.to_owned());
+            self.edits.push(Edit::Quarantine { server: name.clone() });
+        }
+        if record.is_some_and(|record| !record.enabled) && is_silent("enabled") {
+            if server.state == ServerState::Enabled {
+                server.state = ServerState::Disabled;
+            }
+            server.notices.push(WAS_DISABLED.to_owned());
+            self.edits.push(Edit::Disable { server: name });
+        }
     }
 
     fn add_records(&mut self, server: &mut ServerPlan, entry: &Value, records: &Records) {
@@ -197,7 +247,9 @@ impl Takeover {
         let off = tools.into_iter().flatten().filter(|(_, record)| record.disabled).map(|(tool, _)| tool.as_str());
         let edits = edits_for(entry, name, off);
         if edits.iter().any(|edit| matches!(edit, Edit::Disable { .. })) {
-            server.state = ServerState::Disabled;
+            if server.state == ServerState::Enabled {
+                server.state = ServerState::Disabled;
+            }
             server.notices.push(ALL_OFF.to_owned());
         }
         self.edits.extend(edits);
@@ -208,7 +260,7 @@ impl Takeover {
         if records.sign_ins.contains(name) {
             server.notices.push(format!("Sign in again: `mcpproxy upstream login {name}`."));
         }
-        if tools.is_none() && server.hold_all.is_none() {
+        if tools.is_none() && server.hold_all.is_none() && !server.has_notice(NEVER_LOADED) {
             server.notices.push(
                 "No tool of it was ever listed: its tools are approved when it first connects, as in the Go core."
                     .into(),
@@ -251,7 +303,7 @@ fn edits_for<'a>(entry: &Value, server: &str, off: impl Iterator<Item = &'a str>
 }
 
 fn state(entry: &Value) -> ServerState {
-    let is = |key: &str, default: bool| entry.get(key).and_then(Value::as_bool).unwrap_or(default);
+    let is = |key: &str, default: bool| entry.get(key).map_or(default, |value| value.as_bool().unwrap_or(false));
     match (is("quarantined", false), is("enabled", true)) {
         (true, _) => ServerState::Quarantined,
         (false, true) => ServerState::Enabled,

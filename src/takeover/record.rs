@@ -21,6 +21,9 @@ pub struct Record {
     /// Whether telemetry has stored the Go core's activation, which it may do only while it is on.
     #[serde(default)]
     pub carried_over: bool,
+    /// Why it is not known what the Go core has changed since: its database can no longer be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_since: Option<String>,
     pub plan: Plan,
 }
 

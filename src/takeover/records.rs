@@ -57,6 +57,14 @@ pub struct Contents {
     pub output_schema: String,
 }
 
+/// The Go core's last record of a server, for entries of the configuration file that do not say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerRecord {
+    pub enabled: bool,
+    /// It is held back until a person approves it.
+    pub quarantined: bool,
+}
+
 /// The one-way flags and counts of the Go core's telemetry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Activation {
@@ -76,6 +84,8 @@ pub struct Activation {
 pub struct Records {
     /// The transaction that was read.
     pub transaction: u64,
+    /// The servers that the Go core has loaded, by name.
+    pub servers: BTreeMap<String, ServerRecord>,
     /// By server, then by tool.
     pub tools: BTreeMap<String, BTreeMap<String, ToolRecord>>,
     /// Servers with a record that could not be understood.
@@ -105,12 +115,16 @@ pub fn transaction(source: impl ReadAt) -> Result<u64, ReadError> {
 /// [`ReadError`]; then nothing that it may hold is known.
 pub fn read(source: impl ReadAt) -> Result<Records, ReadError> {
     let bolt = Bolt::open(source)?;
-    check_schema(&bolt)?;
+    let schema = read_schema(&bolt)?;
     let mut records = Records {
         transaction: bolt.transaction(),
         ..Records::default()
     };
-    read_tools(&bolt, &mut records)?;
+    read_servers(&bolt, &mut records)?;
+    // The versions before it had no approvals of tools.
+    if !read_tools(&bolt, &mut records)? && schema >= NEWEST_SCHEMA {
+        return Err(BoltError::Damaged("it has no approvals of tools".into()).into());
+    }
     read_prompts(&bolt, &mut records)?;
     read_activation(&bolt, &mut records.activation)?;
     read_identities(&bolt, &mut records)?;
@@ -126,7 +140,7 @@ pub fn read(source: impl ReadAt) -> Result<Records, ReadError> {
     if bolt.is_current()? { Ok(records) } else { Err(ReadError::Changing) }
 }
 
-fn check_schema<R: ReadAt>(bolt: &Bolt<R>) -> Result<(), ReadError> {
+fn read_schema<R: ReadAt>(bolt: &Bolt<R>) -> Result<u64, ReadError> {
     let mut schema = None;
     bolt.visit(b"meta", &mut |key, value| {
         if key == b"schema" {
@@ -138,7 +152,7 @@ fn check_schema<R: ReadAt>(bolt: &Bolt<R>) -> Result<(), ReadError> {
     match schema {
         None => Err(ReadError::NotOurs),
         Some(newer) if newer > NEWEST_SCHEMA => Err(ReadError::NewerSchema(newer)),
-        Some(_) => Ok(()),
+        Some(known) => Ok(known),
     }
 }
 
@@ -196,10 +210,38 @@ impl From<WrittenTool> for ToolRecord {
     }
 }
 
-fn read_tools<R: ReadAt>(bolt: &Bolt<R>, records: &mut Records) -> Result<(), ReadError> {
+fn read_servers<R: ReadAt>(bolt: &Bolt<R>, records: &mut Records) -> Result<(), ReadError> {
+    #[derive(Deserialize)]
+    struct WrittenServer {
+        #[serde(default)]
+        name: Option<String>,
+        #[serde(default)]
+        enabled: Option<bool>,
+        #[serde(default)]
+        quarantined: Option<bool>,
+    }
+    bolt.visit(b"upstreams", &mut |key, value| {
+        let written = value.and_then(|value| serde_json::from_slice::<WrittenServer>(value).ok());
+        let record = ServerRecord {
+            enabled: written.as_ref().and_then(|written| written.enabled).unwrap_or(false),
+            // A record that cannot be understood is not an approval.
+            quarantined: written.as_ref().is_none_or(|written| written.quarantined.unwrap_or(false)),
+        };
+        let name = written.and_then(|written| written.name).filter(|name| !name.is_empty());
+        records.servers.insert(name.unwrap_or_else(|| String::from_utf8_lossy(key).into_owned()), record);
+        match records.servers.len() <= MOST_RECORDS {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    })?;
+    Ok(())
+}
+
+/// Whether the database has approvals of tools.
+fn read_tools<R: ReadAt>(bolt: &Bolt<R>, records: &mut Records) -> Result<bool, ReadError> {
     let mut wrong = None;
     let mut count = 0;
-    bolt.visit(b"tool_approvals", &mut |key, value| {
+    let exists = bolt.visit(b"tool_approvals", &mut |key, value| {
         count += 1;
         let Some((server, tool)) = split(key).filter(|_| count <= MOST_RECORDS) else {
             wrong = Some(BoltError::Damaged("a record of a tool has no name".into()));
@@ -216,7 +258,7 @@ fn read_tools<R: ReadAt>(bolt: &Bolt<R>, records: &mut Records) -> Result<(), Re
         }
         ControlFlow::Continue(())
     })?;
-    wrong.map_or(Ok(()), |error| Err(error.into()))
+    wrong.map_or(Ok(exists), |error| Err(error.into()))
 }
 
 fn read_prompts<R: ReadAt>(bolt: &Bolt<R>, records: &mut Records) -> Result<(), ReadError> {

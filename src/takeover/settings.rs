@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::contract::platform::Platform;
+
 /// A setting that has another value than the Go core's default, and no effect here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unused {
@@ -183,13 +185,20 @@ fn why(path: &str) -> String {
 }
 
 /// Changes caused by settings that do have an effect; one sentence each.
-pub fn notices(document: &Value) -> Vec<String> {
+pub fn notices(document: &Value, platform: Platform) -> Vec<String> {
     let text = |key: &str| document.get(key).and_then(Value::as_str).unwrap_or_default();
     let mut notices = Vec::new();
     if text("routing_mode") == "code_execution" {
         notices.push(
             "`routing_mode` is `code_execution`: clients get the search tools (`retrieve_tools`) instead, because code \
              execution does not exist here."
+                .to_owned(),
+        );
+    }
+    let is_encrypted = document.get("tls").and_then(|block| block.get("enabled")).and_then(Value::as_bool);
+    if is_encrypted == Some(true) && !platform.has_https() {
+        notices.push(
+            "`tls.enabled` is set: MCPProxy does not start with it, because it does not support HTTPS on this system."
                 .to_owned(),
         );
     }
@@ -212,6 +221,14 @@ mod tests {
         let entry = serde_json::json!({"name": "a", "command": "x", "added_by": "web UI", "changed_by": "tray",
             "created": "2026-01-01T00:00:00Z", "enabled": true, "quarantined": false});
         assert_eq!(unused(&serde_json::json!({"mcpServers": [entry]})), []);
+    }
+
+    #[test]
+    fn encryption_that_a_system_does_not_have_is_a_notice_there() {
+        let encrypted = serde_json::json!({"tls": {"enabled": true}});
+        assert!(notices(&encrypted, Platform::Windows)[0].contains("does not support HTTPS on this system"));
+        assert_eq!(notices(&encrypted, Platform::Linux), [""; 0]);
+        assert_eq!(notices(&serde_json::json!({"tls": {"enabled": false}}), Platform::MacOs), [""; 0]);
     }
 
     #[test]

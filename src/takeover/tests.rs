@@ -1,5 +1,6 @@
 //! The recorded data directory of Go core v0.60 (`tests/data/go-homes/full`), and what else may lie in its place.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
@@ -30,7 +31,7 @@ fn records() -> Records {
 }
 
 fn taken_over(document: &Value) -> Takeover {
-    plan(document, &Database::Read(records()))
+    plan(document, &Database::Read(records()), &BTreeSet::new())
 }
 
 fn tools<'a>(takeover: &'a Takeover, server: &str, state: ToolState) -> Vec<&'a str> {
@@ -141,7 +142,7 @@ fn a_tool_with_an_output_schema_is_recognised() {
 
 #[test]
 fn nothing_is_open_when_the_database_cannot_be_read() {
-    let takeover = plan(&document(), &Database::Unreadable("it is damaged".into()));
+    let takeover = plan(&document(), &Database::Unreadable("it is damaged".into()), &BTreeSet::new());
     assert_eq!(takeover.approvals.len(), 6);
     assert!(takeover.approvals.values().all(|server| server.hold_all && server.tools.is_empty()));
     assert!(takeover.plan.servers.iter().all(|server| server.hold_all.is_some()));
@@ -160,7 +161,7 @@ fn a_record_that_cannot_be_understood_holds_its_server_back() {
     }
     let records = records::read(bytes.as_slice()).unwrap();
     assert_eq!(records.unreadable.iter().collect::<Vec<_>>(), ["manual"]);
-    let takeover = plan(&document(), &Database::Read(records));
+    let takeover = plan(&document(), &Database::Read(records), &BTreeSet::new());
     assert!(takeover.approvals["manual"].hold_all && !takeover.approvals["changing"].hold_all);
     assert_eq!(tools(&takeover, "manual", ToolState::Callable), [""; 0]);
 }
@@ -180,6 +181,95 @@ fn the_last_tool_of_an_allow_list_is_not_turned_off_by_an_empty_list() {
     );
     document["mcpServers"][2]["enabled_tools"] = json!(["echo", "get-env"]);
     assert_eq!(taken_over(&document).edits.len(), 2);
+}
+
+fn edit_of(takeover: &Takeover, server: &str) -> Vec<Edit> {
+    let is_of =
+        |edit: &&Edit| matches!(edit, Edit::Disable { server: of } | Edit::Quarantine { server: of } if of == server);
+    takeover.edits.iter().filter(is_of).cloned().collect()
+}
+
+#[test]
+fn what_only_the_database_says_about_a_server_is_kept() {
+    let mut document = document();
+    for entry in document["mcpServers"].as_array_mut().unwrap() {
+        let entry = entry.as_object_mut().unwrap();
+        entry.remove("quarantined");
+        entry.insert("enabled".to_owned(), Value::Null);
+    }
+    let takeover = taken_over(&document);
+    let states: Vec<_> = takeover.plan.servers.iter().map(|server| (server.name.as_str(), server.state)).collect();
+    assert_eq!(states[4..], [("off", ServerState::Disabled), ("waiting", ServerState::Quarantined)]);
+    let (off, waiting) = ("off".to_owned(), "waiting".to_owned());
+    assert_eq!(edit_of(&takeover, "off"), [Edit::Disable { server: off }]);
+    assert_eq!(edit_of(&takeover, "waiting"), [Edit::Quarantine { server: waiting }]);
+    assert_eq!(edit_of(&takeover, "everything"), []);
+    assert!(takeover.edits.iter().all(|edit| takeover.plan.made(edit)));
+    // A server that has run here is what it is here.
+    let known = BTreeSet::from(["off".to_owned(), "waiting".to_owned()]);
+    let again = plan(&document, &Database::Read(records()), &known);
+    assert_eq!((edit_of(&again, "off"), edit_of(&again, "waiting")), (vec![], vec![]));
+}
+
+#[test]
+fn a_server_that_the_go_core_has_never_loaded_needs_approval_unless_the_user_decided() {
+    let entry = |more: Value| {
+        let mut entry = json!({"name": "new", "command": "x", "enabled": true});
+        entry.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        taken_over(&json!({"mcpServers": [entry]}))
+    };
+    let new = entry(json!({}));
+    assert_eq!(edit_of(&new, "new"), [Edit::Quarantine { server: "new".into() }]);
+    assert_eq!(new.plan.servers[0].state, ServerState::Quarantined);
+    assert!(
+        new.plan.text().contains("never loaded it") && !new.plan.text().contains("approved when it first connects")
+    );
+    for decided in [json!({"quarantined": false}), json!({"trust_mode": "auto"})] {
+        assert_eq!(edit_of(&entry(decided), "new"), []);
+    }
+    let open = json!({"mcpServers": [{"name": "new", "command": "x"}], "quarantine_enabled": false});
+    assert_eq!(taken_over(&open).edits, []);
+}
+
+#[test]
+fn servers_in_an_object_by_name_are_taken_over_too() {
+    let by_name = json!({"mcpServers": {"changing": {"command": "x"}, "everything": {"command": "y"}}});
+    let takeover = taken_over(&by_name);
+    assert_eq!(tools(&takeover, "changing", ToolState::NeedsApproval), ["add", "mul"]);
+    assert_eq!((takeover.approvals.len(), takeover.edits.len()), (2, 2));
+}
+
+#[test]
+fn an_approval_of_an_earlier_version_is_of_the_same_contents() {
+    let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+    let schema = schema.as_object().unwrap();
+    let stored = |version: u64, description: &str| super::imported::ImportedServer {
+        tools: [(
+            "t".to_owned(),
+            super::imported::ImportedTool {
+                hash: "with annotations".into(),
+                hash_version: version,
+                description: description.into(),
+                input_schema: r#"{"type":"object","properties":{"a":{"type":"string"}}}"#.into(),
+                output_schema: String::new(),
+            },
+        )]
+        .into(),
+        ..Default::default()
+    };
+    let tool = GoTool::new("t", "Does it", schema, None);
+    assert_eq!(stored(2, "Does it").compare(&tool), Comparison::Same);
+    for (version, description) in [(3, "Does it"), (2, "Did it"), (0, "")] {
+        let is_changed = matches!(stored(version, description).compare(&tool), Comparison::Changed { .. });
+        assert!(is_changed, "{version} {description}");
+    }
+}
+
+#[test]
+fn tools_that_were_held_back_are_known_as_such() {
+    let takeover = taken_over(&document());
+    let held = |server: &str| takeover.approvals[server].held.iter().map(String::as_str).collect::<Vec<_>>();
+    assert_eq!((held("changing"), held("everything")), (vec!["add", "mul"], vec![]));
 }
 
 #[test]
@@ -224,6 +314,23 @@ fn a_newer_format_or_layout_is_refused() {
     }
     let error = records::read(newer.as_slice()).unwrap_err();
     assert!(matches!(error, records::ReadError::NewerSchema(4)), "{error}");
+}
+
+#[test]
+fn a_database_without_approvals_is_damaged_unless_it_is_of_an_earlier_version() {
+    let replaced = |bytes: Vec<u8>, from: &[u8], to: &[u8]| {
+        let mut bytes = bytes;
+        for at in 0..bytes.len() - from.len() {
+            if bytes[at..].starts_with(from) {
+                bytes[at..at + to.len()].copy_from_slice(to);
+            }
+        }
+        bytes
+    };
+    let without = replaced(database_bytes(), b"tool_approvals", b"tool_approvalz");
+    assert!(records::read(without.as_slice()).unwrap_err().to_string().contains("no approvals of tools"));
+    let earlier = replaced(without, b"schema\x03", b"schema\x02");
+    assert!(records::read(earlier.as_slice()).unwrap().tools.is_empty());
 }
 
 #[test]

@@ -160,6 +160,11 @@ impl Approvals {
         }
     }
 
+    /// The servers whose tools were listed and compared.
+    pub fn servers(&self) -> BTreeSet<String> {
+        lock(&self.approved).servers.keys().cloned().collect()
+    }
+
     /// The approved versions in full, for reviews.
     pub fn versions(&self) -> Arc<ApprovedVersions> {
         self.versions.clone()
@@ -198,11 +203,21 @@ impl Approvals {
         is_held && !lock(&self.approved).servers.contains_key(server)
     }
 
+    /// The tools of a server that the Go core held back. Only a person approves them.
+    pub fn held_by_go_core(&self, server: &str) -> BTreeSet<String> {
+        lock(&self.imported).held(server)
+    }
+
     /// Applies what the Go core had approved of these tools, which are its server's now.
     fn take_imported(&self, server: &str, tools: &[Tool]) {
+        // One lock at a time: elsewhere the second is taken while the first is held.
+        let is_known = lock(&self.approved).servers.contains_key(server);
         let known: Vec<(String, ToolFingerprint)> = {
             let imported = lock(&self.imported);
-            let Some(import) = imported.get(server).filter(|import| !import.hold_all) else { return };
+            let is_applied = |import: &ImportedServer| import.hold_all || (is_known && import.tools.is_empty());
+            let Some(import) = imported.get(server).filter(|import| !is_applied(import)) else {
+                return;
+            };
             let known = |tool: &Tool| Some((tool.name.to_string(), ToolFingerprint::imported(tool, import)?));
             tools.iter().filter_map(known).collect()
         };
@@ -222,7 +237,7 @@ impl Approvals {
             }
         }
         if self.save_current() {
-            lock(&self.imported).remove(server);
+            lock(&self.imported).forget_applied(server);
         }
     }
 
@@ -311,6 +326,7 @@ impl Approvals {
             }
             approved.servers = servers;
             drop(approved);
+            lock(&self.imported).release(server, tools.iter().map(|pending| pending.tool.name.as_ref()));
             let tools: Vec<Tool> = tools.iter().map(|pending| pending.tool.clone()).collect();
             self.keep(server, &tools);
             Ok(())
@@ -591,6 +607,25 @@ mod tests {
         approvals.approve("changing", &held[2..]).unwrap();
         assert!(!approvals.holds_all("changing"));
         assert_eq!(approvals.part("changing", tools).0.len(), 1);
+    }
+
+    #[test]
+    fn a_tool_that_the_go_core_held_back_is_known_until_a_person_approves_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("takeover-approvals.json");
+        let imported = serde_json::json!({"s": {"tools": {}, "held": ["a", "b"]}});
+        std::fs::write(&path, imported.to_string()).unwrap();
+        let load = || Approvals::load(&directory.path().join("a.json")).with_imported(&path);
+        let tools = || vec![tool("a", "one"), tool("b", "one"), tool("c", "one")];
+        for _ in 0..2 {
+            let approvals = load();
+            assert_eq!(approvals.part("s", tools()).1.len(), 3, "none of them was approved");
+            assert_eq!(approvals.held_by_go_core("s").len(), 2);
+        }
+        let approvals = load();
+        let (_, pending) = approvals.part("s", tools());
+        approvals.approve("s", &pending[..1]).unwrap();
+        assert_eq!(load().held_by_go_core("s"), BTreeSet::from(["b".to_owned()]));
     }
 
     #[test]

@@ -96,6 +96,8 @@ pub struct OfferApprovals {
     lost: bool,
     /// Held while the file is written, so that an older state does not replace a newer one.
     writing: Mutex<()>,
+    /// Whether the first list of a server is not approved with it either.
+    is_held: Box<dyn Fn(&str) -> bool + Send + Sync>,
 }
 
 impl OfferApprovals {
@@ -115,12 +117,22 @@ impl OfferApprovals {
             approved: Mutex::new(content.servers),
             lost: content.lost,
             writing: Mutex::default(),
+            is_held: Box::new(|_| false),
+        }
+    }
+
+    /// Does not approve the first list of these servers: what the Go core kept of them is not known.
+    pub fn hold_while(self, is_held: impl Fn(&str) -> bool + Send + Sync + 'static) -> OfferApprovals {
+        OfferApprovals {
+            is_held: Box::new(is_held),
+            ..self
         }
     }
 
     /// Whether each offer is approved; `offers` are all of one kind. The first list of a kind is approved, and waits for the
     /// disk.
     pub fn check(&self, server: &str, kind: OfferKind, offers: &[Offer]) -> Vec<bool> {
+        let is_open = !self.lost && !(self.is_held)(server);
         {
             let mut approved = lock(&self.approved);
             let known = approved.entry(server.to_owned()).or_default();
@@ -129,7 +141,7 @@ impl OfferApprovals {
                 return offers.iter().map(is_known).collect();
             };
             first.insert(String::new());
-            if !self.lost {
+            if is_open {
                 known.extend(offers.iter().map(|offer| (offer.key(), offer.fingerprint())));
             }
         }
@@ -144,7 +156,7 @@ impl OfferApprovals {
                 offers.iter().for_each(|offer| drop(known.remove(&offer.key())));
             }
         }
-        vec![saved.is_ok() && !self.lost; offers.len()]
+        vec![saved.is_ok() && is_open; offers.len()]
     }
 
     /// Whether an offer with this key was approved before, in another version.
@@ -214,6 +226,18 @@ mod tests {
         approvals.approve("s", &[prompt("b", "says")]).unwrap();
         assert_eq!(OfferApprovals::load(&path).check("s", kind, &later), [true, false, true]);
         assert!(approvals.knows("s", "prompt:b") && !approvals.knows("s", "prompt:c"));
+    }
+
+    #[test]
+    fn the_first_offers_of_a_held_server_need_approval_also_later() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("offers");
+        let approvals = OfferApprovals::load(&path).hold_while(|server| server == "held");
+        let offers = [prompt("a", "says"), prompt("b", "says")];
+        assert_eq!(approvals.check("held", OfferKind::Prompt, &offers), [false, false]);
+        assert_eq!(approvals.check("other", OfferKind::Prompt, &offers), [true, true]);
+        approvals.approve("held", &offers[..1]).unwrap();
+        assert_eq!(OfferApprovals::load(&path).check("held", OfferKind::Prompt, &offers), [true, false]);
     }
 
     #[test]

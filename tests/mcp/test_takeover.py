@@ -226,7 +226,60 @@ class TakeOver(unittest.TestCase):
                 for server in ("everything", "changing", "auto"):
                     self.assertEqual(set(state_of(world, server)), {"pending"}, server)
                 self.assertIn("could not be read", world.run(CORE, "doctor").stdout)
-                self.assertEqual(Client(world, "/mcp/all").tools(), [])
+                direct = Client(world, "/mcp/all")
+                self.assertEqual(direct.tools(), [])
+                # The database also has the approvals of prompts, and says which servers are held back.
+                self.assertEqual(direct.ask("prompts/list")["result"]["prompts"], [])
+                self.assertEqual(direct.ask("resources/list")["result"]["resources"], [])
+                one = Client(world, "/mcp/all/everything")
+                self.assertIn("error", one.ask("prompts/get", {"name": "ask-everything"}))
+                self.assertNotIn("secret of", json.dumps(one.ask("resources/read", {"uri": "x://everything"})))
+
+    def test_what_only_the_database_says_about_a_server_is_kept(self):
+        """a server that is held back or disabled in the database only stays so, and one that the Go core never loaded needs approval"""
+        with World() as world:
+            go_home(world)
+            config = world.config()
+            for entry in config["mcpServers"]:
+                entry.pop("quarantined", None)
+                if entry["name"] == "off":
+                    entry.pop("enabled")
+            config["mcpServers"].append(played(world, "new", [tool("open-door")]))
+            config["mcpServers"].append(None)
+            world.write_config(config)
+            shown = world.run(CORE, "migrate", "--dry-run").stdout
+            self.assertIn("The Go core held it back until you approve it", shown)
+            self.assertIn("The Go core has never loaded it", shown)
+            world.start_core()
+            self.assertEqual(len(state_of(world, "everything")["approved"]), 11)
+            servers = {one["name"]: one for one in world.get("/api/v1/servers").data["servers"]}
+            self.assertEqual([name for name, one in servers.items() if one["quarantined"]], ["new", "waiting"])
+            self.assertFalse(servers["off"]["enabled"])
+            direct = Client(world, "/mcp/all")
+            for name in ("waiting", "new", "off"):
+                self.assertEqual([one for one in direct.tools() if one.startswith(name)], [])
+            # What a person approves here stays approved.
+            self.assertEqual(world.run(CORE, "upstream", "approve", "new", "--yes").returncode, 0)
+            stop(world.started[-1])
+            world.start_core()
+            self.assertEqual(state_of(world, "new"), {"approved": ["open-door"]})
+
+    def test_a_scan_does_not_approve_what_the_go_core_held_back(self):
+        """with trust mode scan, a clean tool that was new in the Go core still needs approval"""
+        with World() as world:
+            go_home(world)
+            config = world.config()
+            next(one for one in config["mcpServers"] if one["name"] == "changing")["trust_mode"] = "scan"
+            world.write_config(config)
+            world.start_core()
+            self.assertIn("mul", state_of(world, "changing")["pending"])
+            # A tool that appears here is scanned.
+            listed = world.directory / "changing.json"
+            listed.write_text(json.dumps(json.loads(listed.read_text()) + [tool("clean", "Counts")]))
+            world.post("/api/v1/servers/changing/restart")
+            wait_for("the scan", lambda: "clean" in state_of(world, "changing").get("approved", []), 20)
+            self.assertEqual(state_of(world, "changing"),
+                             {"approved": ["clean", "sub"], "changed": ["add"], "pending": ["mul"]})
 
     def test_a_database_in_use_is_taken_over_later(self):
         """a locked database is read later, when it is free"""
@@ -381,6 +434,19 @@ class Serving(unittest.TestCase):
             refused = world.run(CORE, "serve")
             self.assertEqual(refused.returncode, 4)
             self.assertIn("could not serve HTTPS", refused.stderr)
+
+    def test_commands_say_that_the_core_does_not_start_with_the_encryption_that_was_asked_for(self):
+        """with encryption that is not possible, serve, doctor and status show the reason and the remedy"""
+        with World() as world:
+            world.root.mkdir(mode=0o700)
+            world.write_config({"tls": {"enabled": True, "require_client_cert": True}})
+            refused = world.run(CORE, "serve")
+            self.assertEqual(refused.returncode, 4)
+            doctor, status = world.run(CORE, "doctor"), world.run(CORE, "status")
+            self.assertEqual((doctor.returncode, status.returncode), (4, 0))
+            for shown in (refused.stderr, doctor.stderr, status.stdout):
+                self.assertIn("could not serve HTTPS: `tls.require_client_cert` is set", shown)
+                self.assertIn("set `tls.require_client_cert` to false", shown)
 
     def test_a_burst_runs_within_the_limits_and_leaves_other_servers_alone(self):
         """a burst of calls obeys the limits of its server, and does not delay other servers"""

@@ -34,7 +34,8 @@ where
 {
     let one = |server: &Snapshot| {
         let (name, peer) = (server.config.name.clone(), pool.peer(&server.config.name));
-        let answer = peer.ok().map(|peer| ask(peer, name.clone()));
+        let peer = peer.ok().filter(|_| !is_held_whole(pool, server));
+        let answer = peer.map(|peer| ask(peer, name.clone()));
         async move {
             let listed = tokio::time::timeout(LIST_LIMIT, answer?).await;
             match listed {
@@ -51,6 +52,11 @@ where
         }
     };
     join_all(servers.map(one)).await.into_iter().flatten().collect()
+}
+
+/// Whether nothing of a server is shown: it is not known what the user approved of it, and its tools need approval.
+fn is_held_whole(pool: &UpstreamPool, server: &Snapshot) -> bool {
+    !server.pending_tools().is_empty() && pool.approvals().holds_all(&server.config.name)
 }
 
 /// Returns the approved prompts of each server.
@@ -167,6 +173,7 @@ fn ambiguous(servers: &[String]) -> String {
 pub async fn owner(proxy: &Proxy, scope: &Scope, uri: &str) -> Result<String, Failure> {
     if let [only] = scope.servers()
         && !scope.is_qualified()
+        && !is_held_whole(proxy.upstreams(), only)
     {
         return Ok(only.config.name.clone());
     }

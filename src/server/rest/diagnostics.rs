@@ -47,6 +47,8 @@ fn notices(config: &Config, record: Option<&Record>, unused: &[Unused]) -> Vec<S
     if let Some(reason) = record.filter(|record| !record.complete).and_then(|record| record.plan.unreadable.as_ref()) {
         notices.push(format!("the previous version's approvals could not be read ({reason}): run `mcpproxy migrate`"));
     }
+    let unknown = record.and_then(|record| record.unknown_since.as_ref());
+    notices.extend(unknown.map(|reason| take_over::unknown_since(reason)));
     notices.extend(config.routing_mode.warning().map(str::to_owned));
     let servers = config.servers.iter().map(|server| server.name.as_str());
     notices.extend(profiles::warnings(&config.profiles, servers));
