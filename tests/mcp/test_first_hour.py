@@ -74,10 +74,11 @@ class FirstHour(unittest.TestCase):
     def test_one_failure_does_not_end_the_wait_for_the_others(self):
         """approve --all --wait reports each server; setup does not claim that it works if none is connected"""
         self.world.variables["XDG_CONFIG_HOME"] = str(self.world.directory / ".config")
+        (self.world.directory / "server.py").write_text(READER)
         self.world.start_core()
         done = self.world.run(CORE, "upstream", "approve", "--all", "--yes", "--wait=60", seconds=90)
         self.assertEqual(done.returncode, 1, done.stdout)
-        self.assertIn("`quick` is connected (1 tools).", done.stdout)
+        self.assertIn("`quick` is connected (2 tools).", done.stdout)
         self.assertIn("`broken` did not start", done.stderr)
         partly = self.world.run(CORE, "setup", "--yes", seconds=90)
         self.assertEqual(partly.returncode, 0, partly.stderr)
