@@ -13,7 +13,7 @@ use crate::cli::format::Format;
 use crate::cli::output::{print, print_review, report, say_review};
 use crate::cli::prompt::confirm;
 use crate::cli::server_path::server_path;
-use crate::cli::wait::until_connected;
+use crate::cli::wait::{Waited, until_connected};
 use crate::client::{CallError, Client};
 use crate::config::Config;
 use crate::contract::api::{Approved, Server, ServerAction, ServerTools, Servers};
@@ -79,15 +79,15 @@ pub async fn approve(context: &Context, link: &CoreLink, options: &ApproveArgume
 
 /// Waits until approved servers are connected.
 async fn wait(context: &Context, client: &Client, names: &[String], seconds: u64) -> Result<(), CliError> {
-    let connected = until_connected(client, names, Duration::from_secs(seconds)).await?;
-    if context.format != Format::Table {
-        // The approvals were printed already.
-        return Ok(());
+    let Waited { connected, failed } = until_connected(client, names, Duration::from_secs(seconds)).await?;
+    // In other formats, the approvals were printed already.
+    if context.format == Format::Table && !connected.is_empty() {
+        report(context, &connected, |connected| {
+            let line = |server: &Server| format!("`{}` is connected ({} tools).", server.name, server.tool_count);
+            connected.iter().map(line).collect::<Vec<_>>().join("\n")
+        })?;
     }
-    report(context, &connected, |connected| {
-        let line = |server: &Server| format!("`{}` is connected ({} tools).", server.name, server.tool_count);
-        connected.iter().map(line).collect::<Vec<_>>().join("\n")
-    })
+    failed.map_or(Ok(()), Err)
 }
 
 /// The servers with something to approve.

@@ -1,5 +1,6 @@
 //! `mcpproxy import`: adds the servers of AI clients and files.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 
@@ -105,11 +106,19 @@ pub async fn import(context: &Context, link: &CoreLink, options: ImportArguments
     Ok(exit_code(&plan))
 }
 
-/// The names of the servers of AI clients that could be imported.
+/// The servers in the files of AI clients.
+pub(super) struct ClientServers {
+    /// Names of those that could be imported.
+    pub importable: Vec<String>,
+    /// Names of those that MCPProxy has, too, so their tools appear twice.
+    pub doubled: Vec<String>,
+}
+
+/// Compares the files of AI clients with the configuration.
 ///
 /// # Errors
 /// The configuration cannot be read.
-pub async fn importable(context: &Context, link: &CoreLink) -> Result<Vec<String>, CliError> {
+pub(super) async fn client_servers(context: &Context, link: &CoreLink) -> Result<ClientServers, CliError> {
     let (homes, proxy) = (homes()?, proxy(context, link).await?);
     let options = ImportArguments {
         file: None,
@@ -126,13 +135,19 @@ pub async fn importable(context: &Context, link: &CoreLink) -> Result<Vec<String
     let (sources, _) = sources(&options, &[], &homes)?;
     let existing = context.store.document().map_err(|error| config_error(&error))?.entries();
     let plan = with_environment(&sources, &existing, &Selection::default(), &proxy, None);
-    Ok(plan.imported.into_iter().map(|server| server.name).collect())
+    let is_ours = |name: &String| existing.iter().any(|(ours, _)| ours == name);
+    let doubled = plan.skipped.into_iter().filter(|server| server.same_as.as_ref().is_some_and(is_ours));
+    Ok(ClientServers {
+        doubled: doubled.map(|server| server.name).collect::<BTreeSet<_>>().into_iter().collect(),
+        importable: plan.imported.into_iter().map(|server| server.name).collect(),
+    })
 }
 
-/// A server that cannot be imported is an error only if nothing else was done.
+/// A server that cannot be imported is an error only if nothing else was done, and one that was named and does not exist always.
 fn exit_code(plan: &ImportPlan) -> ExitCode {
     let nothing_else = plan.imported.is_empty() && plan.skipped.is_empty();
-    if nothing_else && !plan.failed.is_empty() { ExitCode::General } else { ExitCode::Clean }
+    let failed = nothing_else && !plan.failed.is_empty() || !plan.unknown.is_empty();
+    if failed { ExitCode::General } else { ExitCode::Clean }
 }
 
 fn client(id: &str) -> Result<&'static Client, CliError> {

@@ -14,6 +14,7 @@ use crate::cli::prompt::is_interactive;
 use crate::config::references::{self, Kind};
 use crate::os::hidden_input;
 use crate::os::keychain::{self, Keychain as _, KeychainError, SystemKeychain};
+use crate::upstream::oauth::token_store::KEY_PREFIX;
 
 /// Largest secret that the keychain of every system accepts, in bytes (Windows: 2560 bytes of UTF-16).
 const MAX_LENGTH: u64 = 1280;
@@ -53,7 +54,7 @@ struct ListedSecret {
     stored: Option<bool>,
 }
 
-/// Lists the secrets in the entries. A keychain cannot be searched for secrets that no entry uses.
+/// Lists the secrets in the entries, and those in the keychain that no entry uses.
 async fn list(context: &Context) -> Result<(), CliError> {
     let config = context.store.load().map_err(|error| config_error(&error))?;
     let mut used: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -68,14 +69,21 @@ async fn list(context: &Context) -> Result<(), CliError> {
         let stored = keychain::ask(move || SystemKeychain.read(&wanted)).await.ok().map(|secret| secret.is_some());
         listed.push(ListedSecret { name, used_by, stored });
     }
+    let unused = unused(&listed).await;
+    listed.extend(unused.into_iter().map(|name| ListedSecret {
+        name,
+        used_by: Vec::new(),
+        stored: Some(true),
+    }));
     print(context.format, &listed, |listed| {
         let row = |secret: &ListedSecret| {
             let stored = match secret.stored {
-                Some(true) => "yes",
-                Some(false) => "no: mcpproxy secrets set NAME",
-                None => "unknown",
+                Some(true) => "yes".to_owned(),
+                Some(false) => format!("no: mcpproxy secrets set {}", secret.name),
+                None => "unknown".to_owned(),
             };
-            vec![secret.name.clone(), secret.used_by.join(", "), stored.to_owned()]
+            let used_by = if secret.used_by.is_empty() { "no server".to_owned() } else { secret.used_by.join(", ") };
+            vec![secret.name.clone(), used_by, stored]
         };
         rows(
             &["NAME", "USED BY", "STORED"],
@@ -83,6 +91,20 @@ async fn list(context: &Context) -> Result<(), CliError> {
             "No server uses a secret of the keychain.",
         )
     })
+}
+
+/// The names of secrets in the keychain that are not listed. Without a keychain there are none.
+async fn unused(listed: &[ListedSecret]) -> Vec<String> {
+    let names = keychain::ask(SystemKeychain::names).await.unwrap_or_default();
+    names
+        .into_iter()
+        .filter(|name| !is_key_of_tokens(name) && !listed.iter().any(|one| one.name == *name))
+        .collect()
+}
+
+/// Whether a secret is the key of stored sign-ins, which only MCPProxy itself uses.
+fn is_key_of_tokens(name: &str) -> bool {
+    name.starts_with(KEY_PREFIX)
 }
 
 fn check(name: &str) -> Result<(), CliError> {

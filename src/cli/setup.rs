@@ -20,7 +20,7 @@ use crate::cli::context::Context;
 use crate::cli::core_link::CoreLink;
 use crate::cli::error::CliError;
 use crate::cli::format::Format;
-use crate::cli::import::{import, importable};
+use crate::cli::import::{client_servers, import};
 use crate::cli::output::say;
 use crate::cli::prompt::{ask_line, confirm, is_interactive};
 use crate::cli::start_core;
@@ -77,7 +77,10 @@ async fn guide(context: &Context, link: &CoreLink, options: &SetupArguments) -> 
                 );
             }
             Step::AddServer => add_server(context, link).await,
-            Step::Prove => prove(client).await?,
+            Step::Prove => {
+                prove(client).await?;
+                say_doubled(&client_servers(context, link).await?.doubled);
+            }
         }
     }
 }
@@ -91,7 +94,8 @@ async fn state(
     proxy: &Proxy,
 ) -> Result<Setup, CliError> {
     let servers = client.get::<Servers>("/api/v1/servers").await?.servers;
-    Ok(Setup::new(edit::list(homes, proxy), importable(context, link).await?, Vec::new(), &servers))
+    let importable = client_servers(context, link).await?.importable;
+    Ok(Setup::new(edit::list(homes, proxy), importable, Vec::new(), &servers))
 }
 
 fn connect_all(setup: &Setup, homes: &Homes, proxy: &Proxy, yes: bool) -> Result<(), CliError> {
@@ -205,6 +209,16 @@ fn say_error(error: &CliError) {
     say(&format!("{}{guidance}", error.message));
 }
 
+/// Names the servers that AI clients also start themselves.
+fn say_doubled(servers: &[String]) {
+    if !servers.is_empty() {
+        say(&format!(
+            "Your AI clients also start {} themselves, so these tools appear twice. Remove them there:\n  mcpproxy import --all --move",
+            servers.join(", ")
+        ));
+    }
+}
+
 /// Makes a call over the entry of each connected AI client.
 async fn prove(client: &Client) -> Result<(), CliError> {
     say("\nTest the entry of each AI client with a call");
@@ -217,8 +231,16 @@ async fn prove(client: &Client) -> Result<(), CliError> {
             .guided("see what is wrong with `mcpproxy doctor`"));
     }
     let servers = client.get::<Servers>("/api/v1/servers").await?.stats;
+    if servers.connected_servers == 0 {
+        return Err(CliError::new("CONNECTION_FAILED", "MCPProxy answers, but none of your servers is connected")
+            .guided("see why with `mcpproxy doctor`"));
+    }
+    let others = match servers.connected_servers < servers.total_servers {
+        true => "\nSee why the others are not: mcpproxy doctor",
+        false => "",
+    };
     say(&format!(
-        "It works. {} of {} servers are connected, with {} tools.\nRestart your AI clients to use them.",
+        "It works. {} of {} servers are connected, with {} tools.{others}\nRestart your AI clients to use them.",
         servers.connected_servers, servers.total_servers, servers.total_tools
     ));
     Ok(())

@@ -21,6 +21,7 @@ use crate::contract::exit_code::ExitCode;
 use crate::contract::names;
 use crate::os::keychain::{self, Keychain as _, SystemKeychain};
 use crate::os::own_path;
+use crate::upstream::oauth::token_store;
 
 /// Everything that would be removed.
 #[derive(Debug, Default, Serialize)]
@@ -70,6 +71,11 @@ pub(super) async fn uninstall(
         remove_backups(&clients, options, &mut done);
     }
     remove_secrets(&plan.secrets, &mut done).await;
+    let left = keychain::ask(SystemKeychain::names).await.unwrap_or_default();
+    if !left.is_empty() {
+        let why = "no server here uses them; delete each with `mcpproxy secrets remove NAME`";
+        done.remains.push(format!("in the keychain: {} ({why})", left.join(", ")));
+    }
     end(&plan, link, &mut done).await;
     done.remains.push(format!("your settings, approvals and logs: {}", context.root.path().display()));
     done.remains.push(format!("the programs: {}", package_command()));
@@ -79,8 +85,10 @@ pub(super) async fn uninstall(
 
 fn plan(context: &Context, clients: &[AiClient], options: &UninstallArguments) -> Plan {
     let servers = context.store.load().map(|config| config.servers).unwrap_or_default();
-    let secrets: std::collections::BTreeSet<String> =
+    let mut secrets: std::collections::BTreeSet<String> =
         servers.iter().flat_map(|server| references::names(server, Kind::Secret)).collect();
+    // Without it, the stored sign-ins are unreadable.
+    secrets.extend(token_store::key_name(&context.root.oauth_tokens()));
     let connected = clients.iter().filter(|client| client.connected).map(|client| client.id.clone());
     Plan {
         clients: connected.collect(),

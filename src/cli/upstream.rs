@@ -1,5 +1,7 @@
 //! `mcpproxy upstream …`: asks the running core, or edits the configuration file when none runs.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use crate::cli::add::Change;
@@ -12,7 +14,9 @@ use crate::cli::output::{print, report, rows, say};
 use crate::cli::prompt::confirm;
 use crate::cli::server_path::server_path;
 use crate::client::CallError;
+use crate::config::ServerConfig;
 use crate::config::document::EditError;
+use crate::config::references::{self, Kind};
 use crate::config::store::StoreError;
 use crate::contract::api::{LoginStarted, Server, ServerAction, ServerActionKind, Servers, SignInStatus};
 use crate::contract::words::{HealthAction, ServerStatus};
@@ -72,6 +76,7 @@ pub async fn remove(context: &Context, link: &CoreLink, options: &RemoveArgument
         return Err(CliError::new("OPERATION_FAILED", format!("did not remove `{name}`"))
             .guided("use --yes to remove without asking"));
     }
+    let secrets = own_secrets(context, name);
     let unknown = match link.running() {
         Some(client) => match client.delete::<ServerAction>(&server_path(name)).await {
             Ok(_) => false,
@@ -87,12 +92,31 @@ pub async fn remove(context: &Context, link: &CoreLink, options: &RemoveArgument
     let done = match (unknown, options.if_exists) {
         (false, _) => Change {
             removed: true,
-            ..Change::new(name, format!("Removed `{name}`."))
+            ..Change::new(name, removed(name, &secrets))
         },
         (true, true) => skipped(name),
         (true, false) => return Err(not_found(name)),
     };
     report(context, &done, |done| done.sentence.clone())
+}
+
+/// The secrets in the keychain that only this server uses.
+fn own_secrets(context: &Context, name: &str) -> BTreeSet<String> {
+    let servers = context.store.load().map(|config| config.servers).unwrap_or_default();
+    let (own, others): (Vec<_>, Vec<_>) = servers.iter().partition(|server| server.name == name);
+    let names = |servers: Vec<&ServerConfig>| -> BTreeSet<String> {
+        servers.into_iter().flat_map(|server| references::names(server, Kind::Secret)).collect()
+    };
+    names(own).difference(&names(others)).cloned().collect()
+}
+
+fn removed(name: &str, secrets: &BTreeSet<String>) -> String {
+    let lines = secrets.iter().map(|secret| format!("\n  mcpproxy secrets remove {secret}")).collect::<String>();
+    if lines.is_empty() {
+        format!("Removed `{name}`.")
+    } else {
+        format!("Removed `{name}`. No server uses these secrets in the keychain any more; delete them:{lines}")
+    }
 }
 
 /// The result of a removal of a server that does not exist.

@@ -23,37 +23,65 @@ enum Standing {
     Failed(String),
 }
 
-/// Waits until all of these servers are connected; returns them.
+/// The servers that were waited for.
+pub(super) struct Waited {
+    pub connected: Vec<Server>,
+    /// Why the others are not connected.
+    pub failed: Option<CliError>,
+}
+
+/// Waits until each of these servers is connected or has failed.
 ///
 /// # Errors
-/// A server failed or was not connected in time.
-pub(super) async fn until_connected(
-    client: &Client,
-    names: &[String],
-    limit: Duration,
-) -> Result<Vec<Server>, CliError> {
+/// The core does not answer.
+pub(super) async fn until_connected(client: &Client, names: &[String], limit: Duration) -> Result<Waited, CliError> {
     let started = Instant::now();
     let progress = Progress::new();
+    let mut failed = Vec::new();
     for name in names {
-        loop {
-            match standing(&doctor::of(client, name).await?) {
-                Standing::Connected => break,
-                Standing::Failed(why) => {
-                    return Err(CliError::new("CONNECTION_FAILED", format!("`{name}` did not start: {why}"))
-                        .guided(format!("see what to do with `mcpproxy doctor --server {name}`")));
-                }
-                Standing::Waiting if started.elapsed() >= limit => {
-                    let text = format!("`{name}` was not connected within {} s", limit.as_secs());
-                    return Err(CliError::new("TIMEOUT", text)
-                        .guided(format!("see what it waits for with `mcpproxy doctor --server {name}`")));
-                }
-                Standing::Waiting => progress.show(name, started.elapsed()),
-            }
-            tokio::time::sleep(EVERY).await;
-        }
+        failed.extend(failure(client, name, started, limit, &progress).await?);
     }
     let servers = client.get::<Servers>("/api/v1/servers").await?.servers;
-    Ok(servers.into_iter().filter(|server| names.contains(&server.name)).collect())
+    Ok(Waited {
+        connected: servers.into_iter().filter(|server| server.connected && names.contains(&server.name)).collect(),
+        failed: together(failed),
+    })
+}
+
+/// Waits for one server. Returns why it failed or was not connected in time.
+async fn failure(
+    client: &Client,
+    name: &str,
+    started: Instant,
+    limit: Duration,
+    progress: &Progress,
+) -> Result<Option<CliError>, CliError> {
+    loop {
+        match standing(&doctor::of(client, name).await?) {
+            Standing::Connected => return Ok(None),
+            Standing::Failed(why) => {
+                let error = CliError::new("CONNECTION_FAILED", format!("`{name}` did not start: {why}"));
+                return Ok(Some(error.guided(format!("see what to do with `mcpproxy doctor --server {name}`"))));
+            }
+            Standing::Waiting if started.elapsed() >= limit => {
+                let error =
+                    CliError::new("TIMEOUT", format!("`{name}` was not connected within {} s", limit.as_secs()));
+                return Ok(Some(error.guided(format!("see what it waits for with `mcpproxy doctor --server {name}`"))));
+            }
+            Standing::Waiting => progress.show(name, started.elapsed()),
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// One error for all failures.
+fn together(mut failed: Vec<CliError>) -> Option<CliError> {
+    if failed.len() < 2 {
+        return failed.pop();
+    }
+    let messages: Vec<&str> = failed.iter().map(|error| error.message.as_str()).collect();
+    let error = CliError::new("CONNECTION_FAILED", messages.join("\n"));
+    Some(error.guided("see what to do with `mcpproxy doctor`"))
 }
 
 /// A server that needs a sign-in or another approval does not connect by itself, so it counts as failed.
@@ -108,6 +136,16 @@ impl Drop for Progress {
 mod tests {
     use super::*;
     use crate::contract::api::Diagnostic;
+
+    #[test]
+    fn several_failures_are_one_error() {
+        let failed = |name: &str| CliError::new("TIMEOUT", format!("`{name}` was late")).guided("one");
+        assert_eq!(together(Vec::new()), None);
+        assert_eq!(together(vec![failed("a")]), Some(failed("a")));
+        let both = together(vec![failed("a"), failed("b")]).unwrap();
+        assert_eq!(both.message, "`a` was late\n`b` was late");
+        assert_eq!(both.guidance.as_deref(), Some("see what to do with `mcpproxy doctor`"));
+    }
 
     #[test]
     fn a_slow_start_waits_and_a_failure_ends_the_wait() {

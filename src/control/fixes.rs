@@ -90,11 +90,12 @@ impl ServerControl {
         let read = tokio::task::spawn_blocking(move || files::last_lines(&path, LOG_LINES)).await;
         let lines =
             read.map_err(|error| error.to_string())?.map_err(|error| format!("could not read `{shown}`: {error}"))?;
-        if lines.is_empty() {
-            return Err(format!("the log of `{server}` is empty: the server has written nothing"));
-        }
+        let preview = match lines.is_empty() {
+            true => format!("The log of `{server}` is empty: the server has written nothing."),
+            false => lines.join("\n"),
+        };
         Ok(Fixed {
-            preview: lines.join("\n"),
+            preview,
             open_url: None,
         })
     }

@@ -68,6 +68,27 @@ impl Keychain for SystemKeychain {
     }
 }
 
+impl SystemKeychain {
+    /// The names of all secrets, including those of the Go core and of other data directories.
+    ///
+    /// # Errors
+    /// [`KeychainError`].
+    pub fn names() -> Result<Vec<String>, KeychainError> {
+        let mut names: Vec<String> = search()?.iter().filter_map(user).collect();
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
+    }
+}
+
+/// The name of a secret. Windows has no specifiers of the Go core's form.
+fn user(entry: &Entry) -> Option<String> {
+    match entry.get_specifiers() {
+        Some((_, user)) if !cfg!(windows) => Some(user),
+        _ => entry.get_attributes().ok()?.remove("username"),
+    }
+}
+
 /// Uses a keychain on the blocking pool, one request at a time.
 ///
 /// # Errors
@@ -100,22 +121,38 @@ fn explain(error: Error) -> KeychainError {
     }
 }
 
+#[cfg(target_os = "macos")]
+use apple_native_keyring_store::keychain::Store;
+#[cfg(any(target_os = "linux", target_os = "macos", windows))]
+use keyring_core::api::CredentialStoreApi as _;
+#[cfg(windows)]
+use windows_native_keyring_store::Store;
+#[cfg(target_os = "linux")]
+use zbus_secret_service_keyring_store::Store;
+
 /// A new connection for each request: a permanent one would keep a thread and a socket.
 #[cfg(any(target_os = "linux", target_os = "macos", windows))]
-fn entry(name: &str) -> Result<Entry, KeychainError> {
-    #[cfg(target_os = "macos")]
-    use apple_native_keyring_store::keychain::Store;
-    use keyring_core::api::CredentialStoreApi;
-    #[cfg(windows)]
-    use windows_native_keyring_store::Store;
-    #[cfg(target_os = "linux")]
-    use zbus_secret_service_keyring_store::Store;
+fn store() -> Result<std::sync::Arc<Store>, KeychainError> {
+    Store::new().map_err(|error| KeychainError::None(error.to_string()))
+}
 
-    let store = Store::new().map_err(|error| KeychainError::None(error.to_string()))?;
+#[cfg(any(target_os = "linux", target_os = "macos", windows))]
+fn search() -> Result<Vec<Entry>, KeychainError> {
+    let wanted = if cfg!(windows) { ("pattern", "^mcpproxy:") } else { ("service", SERVICE) };
+    store()?.search(&std::collections::HashMap::from([wanted])).map_err(explain)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
+fn search() -> Result<Vec<Entry>, KeychainError> {
+    Err(KeychainError::None("unknown system".to_owned()))
+}
+
+#[cfg(any(target_os = "linux", target_os = "macos", windows))]
+fn entry(name: &str) -> Result<Entry, KeychainError> {
     // On Windows the Go core's entries are found by their target alone.
     let target = format!("{SERVICE}:{name}");
     let modifiers = std::collections::HashMap::from([("target", target.as_str())]);
-    store.build(SERVICE, name, cfg!(windows).then_some(&modifiers)).map_err(explain)
+    store()?.build(SERVICE, name, cfg!(windows).then_some(&modifiers)).map_err(explain)
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]

@@ -8,8 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::os::sync::lock;
 
-/// Lines that are kept.
-const LINES: usize = 5;
+/// Lines that are kept, to find the one that says why.
+const LINES: usize = 30;
+/// Lines that are shown.
+const SHOWN: usize = 5;
 /// How long the output of a process that has exited may take to arrive.
 const AFTER_EXIT: Duration = Duration::from_millis(500);
 /// Longest part of a line that is kept, in characters.
@@ -65,28 +67,45 @@ impl StderrTail {
 
     /// The last lines, oldest first, safe to show in a terminal.
     pub fn lines(&self) -> Vec<String> {
-        let tail = lock(&self.tail);
-        let open = shown(&tail.open);
-        tail.lines.iter().cloned().chain((!open.is_empty()).then_some(open)).collect()
+        let mut lines = self.kept();
+        lines.drain(..lines.len().saturating_sub(SHOWN));
+        lines
     }
 
-    /// An error with the last lines behind it.
+    fn kept(&self) -> Vec<String> {
+        let tail = lock(&self.tail);
+        let open = Some(shown(&tail.open)).filter(|line| says_something(line));
+        tail.lines.iter().cloned().chain(open).collect()
+    }
+
+    /// An error with its reason and the last lines behind it.
     pub fn explain(&self, error: &str) -> String {
-        let lines = self.lines();
-        let Some((last, before)) = lines.split_last() else { return error.to_owned() };
-        let before: String = before.iter().map(|line| format!("\n  {line}")).collect();
-        if before.is_empty() {
-            format!("{error}: {last}")
-        } else {
-            format!("{error}: {last}\nIts last output:{before}\n  {last}")
+        let kept = self.kept();
+        let Some(reason) = kept.iter().rfind(|line| is_reason(line)).or(kept.last()) else {
+            return error.to_owned();
+        };
+        let reason = reason.trim_start();
+        match self.lines().as_slice() {
+            [_] => format!("{error}: {reason}"),
+            lines => format!("{error}: {reason}\nIts last output:\n  {}", lines.join("\n  ")),
         }
     }
+}
+
+/// npm announces its own new versions after the error of a program that it ran.
+fn says_something(line: &str) -> bool {
+    !line.is_empty() && !line.starts_with("npm notice")
+}
+
+/// Whether a line may be the reason: not a detail below another line, nor what Node.js adds to an error.
+fn is_reason(line: &str) -> bool {
+    !line.starts_with([' ', '}', '{']) && !line.starts_with("Node.js v")
 }
 
 impl Tail {
     fn keep(&mut self, line: &[u8]) {
         let line = shown(line);
-        if line.is_empty() {
+        if !says_something(&line) {
             return;
         }
         if self.lines.len() == LINES {
@@ -140,6 +159,25 @@ mod tests {
             tail.push(format!("line {number}\n").as_bytes());
         }
         assert_eq!(tail.lines(), ["line 4", "line 5", "line 6", "line 7", "line 8"]);
+    }
+
+    #[test]
+    fn the_reason_is_found_behind_the_output_of_the_runtime() {
+        let reason = |output: &str| {
+            let tail = StderrTail::default();
+            tail.push(output.as_bytes());
+            tail.explain("it exited").lines().next().unwrap().to_owned()
+        };
+        let npm =
+            "Error: keys not found\nnpm notice\nnpm notice New minor version of npm available! 1 -> 2\nnpm notice\n";
+        assert_eq!(reason(npm), "it exited: Error: keys not found");
+        let stack = "    at f (x.js:1:2)\n".repeat(10);
+        let node = format!("x.js:1\nError: Cannot find module 'y'\n{stack}{{\n  code: 'E'\n}}\n\nNode.js v22.1.0\n");
+        assert_eq!(reason(&node), "it exited: Error: Cannot find module 'y'");
+        let uv = "error: No solution found\n  cause: Because of the Python version\n         And because\n";
+        assert_eq!(reason(uv), "it exited: error: No solution found");
+        assert_eq!(reason("    only details\n"), "it exited: only details");
+        assert_eq!(reason("npm notice\n"), "it exited");
     }
 
     #[test]

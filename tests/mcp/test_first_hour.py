@@ -71,6 +71,25 @@ class FirstHour(unittest.TestCase):
         self.assertIn("no token", failed.stderr)
         self.assertIn("mcpproxy doctor --server broken", failed.stderr)
 
+    def test_one_failure_does_not_end_the_wait_for_the_others(self):
+        """approve --all --wait reports each server; setup does not claim that it works if none is connected"""
+        self.world.variables["XDG_CONFIG_HOME"] = str(self.world.directory / ".config")
+        (self.world.directory / "server.py").write_text(READER)
+        self.world.start_core()
+        done = self.world.run(CORE, "upstream", "approve", "--all", "--yes", "--wait=60", seconds=90)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("`quick` is connected (2 tools).", done.stdout)
+        self.assertIn("`broken` did not start", done.stderr)
+        partly = self.world.run(CORE, "setup", "--yes", seconds=90)
+        self.assertEqual(partly.returncode, 0, partly.stderr)
+        self.assertIn("1 of 2 servers are connected", partly.stderr)
+        self.assertIn("why the others are not: mcpproxy doctor", partly.stderr)
+        self.assertEqual(self.world.run(CORE, "upstream", "rm", "quick", "--yes").returncode, 0)
+        none = self.world.run(CORE, "setup", "--yes", seconds=90)
+        self.assertEqual(none.returncode, 1, none.stderr)
+        self.assertIn("none of your servers is connected", none.stderr)
+        self.assertNotIn("It works", none.stderr)
+
     def test_names_are_completed(self):
         """bash completes the names of servers and error codes, and everything else as usual"""
         for kind, name in (("servers", "quick"), ("codes", "MCPX_HTTP_401")):
@@ -172,6 +191,12 @@ class FirstHour(unittest.TestCase):
         again = self.world.run(CORE, "setup", "--yes", seconds=90)
         self.assertNotIn("Undo", again.stderr)
         self.assertIn("It works", again.stderr)
+        # Cursor still starts the server itself, too.
+        self.assertIn("also start reader themselves", again.stderr)
+        self.assertIn("mcpproxy import --all --move", again.stderr)
+        self.assertEqual(self.world.run(CORE, "import", "--all", "--move").returncode, 0)
+        self.assertEqual(list(json.loads(cursor.read_text())["mcpServers"]), ["mcpproxy"])
+        self.assertNotIn("--move", self.world.run(CORE, "setup", "--yes", seconds=90).stderr)
 
     def test_setup_from_nothing(self):
         """without servers and without a core, setup starts the core, asks for a server and approves it only after yes; stop ends the core"""

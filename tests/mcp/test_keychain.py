@@ -93,6 +93,43 @@ class Keychain(unittest.TestCase):
             self.assertIn("no keychain is available", failed.stderr)
             self.assertIn("${env:NAME}", failed.stderr)
 
+    def test_import_list_remove_and_uninstall(self):
+        """import moves secrets; list, rm and uninstall name those that remain, and uninstall deletes those of servers and sign-ins"""
+        with self.world() as world:
+            world.variables["XDG_CONFIG_HOME"] = str(world.directory / ".config")
+            world.write_config({"mcpServers": []})
+            cursor = world.directory / ".cursor/mcp.json"
+            cursor.parent.mkdir()
+            servers = {"gh": {"command": "true", "env": {"GITHUB_TOKEN": "ghp_of_a_test", "LEVEL": "debug"}},
+                       "web": {"url": "http://127.0.0.1:9/mcp", "headers": {"Authorization": "Bearer tok_of_a_test"}},
+                       "old": {"command": "false", "env": {"API_KEY": "key_of_a_test"}}}
+            cursor.write_text(json.dumps({"mcpServers": servers}))
+            before = cursor.read_bytes()
+            imported = world.run(CORE, "import", "--all", "--keychain")
+            self.assertEqual(imported.returncode, 0, imported.stderr)
+            self.assertIn("moved env.GITHUB_TOKEN to the keychain as `gh.GITHUB_TOKEN`", imported.stdout)
+            self.assertEqual(cursor.read_bytes(), before)
+            self.assertNotIn("_of_a_test", world.config_file.read_text())
+            self.assertEqual([self.lookup(name) for name in ("gh.GITHUB_TOKEN", "web.Authorization")], ["ghp_of_a_test", "tok_of_a_test"])
+            world.run(CORE, "secrets", "set", "unused", input="x")
+            listed = lambda: {one["name"]: (one["used_by"], one["stored"]) for one in json.loads(world.run(CORE, "secrets", "list", "--json").stdout)}
+            self.assertEqual(listed()["gh.GITHUB_TOKEN"], (["gh"], True))
+            self.assertEqual(listed()["unused"], ([], True))
+            removed = world.run(CORE, "upstream", "rm", "old", "--yes")
+            self.assertIn("mcpproxy secrets remove old.API_KEY", removed.stdout)
+            self.assertEqual(listed()["old.API_KEY"], ([], True))
+            (world.root / "oauth-tokens.json").write_text('{"sealed": "", "key": "oauth-tokens-of-a-test", "servers": []}')
+            run("secret-tool", "store", "--label=x", "service", "mcpproxy", "username", "oauth-tokens-of-a-test", input="key")
+            self.assertNotIn("oauth-tokens-of-a-test", listed())
+            done = world.run(CORE, "uninstall", "--yes")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            for name in ("gh.GITHUB_TOKEN", "web.Authorization", "oauth-tokens-of-a-test"):
+                self.assertEqual(self.lookup(name), "", name)
+                self.assertIn(f"Deleted the secret `{name}`", done.stdout)
+            self.assertIn("in the keychain: old.API_KEY, unused (", done.stdout)
+            for name in ("old.API_KEY", "unused"):
+                self.assertEqual(world.run(CORE, "secrets", "remove", name).returncode, 0)
+
     def test_reference(self):
         """`${keyring:NAME}` is replaced by a secret that any program stored; a missing or locked one is an error, and works after a restart of the server"""
         with self.world() as world:

@@ -71,8 +71,8 @@ fn project_client(path: &Path) -> Option<&'static str> {
 }
 
 fn parsed(bytes: &[u8], client: Option<&str>, path: &Path) -> Result<Source, String> {
-    let text =
-        std::str::from_utf8(bytes).map_err(|_| format!("could not read `{}`: it is not UTF-8", path.display()))?;
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| format!("could not read `{}`: it is not UTF-8 text; save it as UTF-8", path.display()))?;
     let file_name = path.file_name().and_then(|name| name.to_str());
     read(text, client, file_name, &path.display().to_string()).map_err(|error| located(path, &error))
 }

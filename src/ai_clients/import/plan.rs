@@ -31,6 +31,8 @@ pub struct ImportPlan {
     pub skipped: Vec<Skipped>,
     pub failed: Vec<Failed>,
     pub warnings: Vec<String>,
+    /// Names that were selected and that no source has.
+    pub unknown: Vec<String>,
 }
 
 /// A server to add.
@@ -137,7 +139,8 @@ pub fn plan<'v>(
             }
         }
     }
-    plan.warnings.extend(unmatched.into_iter().map(|name| format!("no server is named `{name}`")));
+    plan.unknown = unmatched.into_iter().map(str::to_owned).collect();
+    plan.warnings.extend(plan.unknown.iter().map(|name| format!("no server is named `{name}`")));
     plan
 }
 

@@ -15,6 +15,7 @@ use crate::server::state::App;
 use crate::server::take_over;
 use crate::takeover::record::Record;
 use crate::takeover::settings::Unused;
+use crate::upstream::isolation::browsers::starts_browser;
 use crate::upstream::isolation::plan::Choice;
 use crate::upstream::snapshot::{Phase, Snapshot};
 
@@ -70,7 +71,10 @@ fn issues(found: &Diagnostics) -> u32 {
 fn least_privilege(server: &Snapshot) -> Vec<String> {
     let name = &server.config.name;
     let mut warnings = Vec::new();
-    if let Some(Choice::None { note: Some(note) }) = &server.isolation {
+    // The user has approved a browser without isolation, and cannot do better.
+    if let Some(Choice::None { note: Some(note) }) = &server.isolation
+        && !starts_browser(&server.config)
+    {
         warnings.push(format!("{name} runs without isolation: {note}"));
     }
     let shown = references::in_arguments(&server.config);

@@ -188,8 +188,16 @@ pub fn explain_end(code: Option<i32>, image: &str, program: &str, said: &str) ->
             let last = said.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason was given");
             (Code::DockerRuntime, format!("could not start the container: {last}"))
         }
-        127 if has(&["not found", "no such file"]) => {
-            let text = format!("the image `{image}` has no `{program}`. Choose one that has it with `isolation.image`");
+        127 => {
+            let is_missing =
+                |line: &&str| ["not found", "no such file"].iter().any(|word| line.to_lowercase().contains(word));
+            let missing = said.lines().filter(is_missing).map(str::trim).next_back()?;
+            let help = "Choose one that has it with `isolation.image`";
+            let text = match missing.contains(program) {
+                true => format!("the image `{image}` has no `{program}`. {help}"),
+                // The program is there, and lacks another one.
+                false => format!("the image `{image}` lacks a program that `{program}` needs: {missing}. {help}"),
+            };
             (Code::DockerNoProgram, text)
         }
         137 if !has(&["terminated"]) => {
@@ -314,6 +322,8 @@ mod tests {
     fn the_end_of_a_container_is_explained() {
         let explained = |code, said| explain_end(Some(code), "img", "npx", said).map(|(_, text)| text);
         assert!(explained(127, "sh: 1: exec: npx: not found").unwrap().contains("has no `npx`"));
+        let other = explained(127, "Installed 3 packages\n/x/bin/server: 2: exec: ./python: not found\n").unwrap();
+        assert!(other.contains("`npx` needs: /x/bin/server: 2: exec: ./python: not found"), "{other}");
         assert!(explained(1, "exec /bin/sh: exec format error").unwrap().contains("another processor"));
         assert!(explained(125, "Error: image not known").unwrap().contains("is gone"));
         assert!(explained(125, "Error: odd").unwrap().contains("odd"));

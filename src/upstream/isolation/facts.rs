@@ -38,7 +38,7 @@ pub fn isolation(config: &ServerConfig, machine: &Machine, is_engine: bool) -> I
 fn summary(effective: &IsolationOutcome) -> &'static str {
     match effective {
         IsolationOutcome::Sandbox => {
-            "Runs in a sandbox: it cannot read your keys, credentials or other servers' files."
+            "Runs in a sandbox: it can use the files that its entry names, but none of your other files, keys or credentials."
         }
         IsolationOutcome::Docker => "Runs in a container: it sees only the files that its arguments name.",
         IsolationOutcome::OwnContainer => "Starts a container itself; its arguments decide what that container sees.",

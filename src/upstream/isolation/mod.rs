@@ -2,6 +2,7 @@
 //!
 //! `environment`, `paths`, `plan`, `sandbox`, `container` and `seatbelt` are pure; `landlock` and `engine` act.
 
+pub mod browsers;
 pub mod container;
 pub mod disk;
 pub mod engine;

@@ -82,6 +82,17 @@ impl Sealed {
     }
 }
 
+/// How the names of such keys begin.
+pub const KEY_PREFIX: &str = "oauth-tokens-";
+
+/// The name in the keychain of the key that encrypts this file, if it is encrypted.
+pub fn key_name(path: &Path) -> Option<String> {
+    match serde_json::from_slice(&files::read_bounded(path, LARGEST).ok()?).ok()? {
+        Content::Sealed(sealed) => Some(sealed.key),
+        Content::Plain(_) => None,
+    }
+}
+
 /// Bytes of an XChaCha20 nonce, long enough to be random each time.
 const NONCE: usize = 24;
 
@@ -197,7 +208,7 @@ impl TokenStore {
             return;
         };
         let key = Key::generate();
-        let (name, text) = (format!("oauth-tokens-{}", uuid::Uuid::new_v4().simple()), BASE64.encode(key));
+        let (name, text) = (format!("{KEY_PREFIX}{}", uuid::Uuid::new_v4().simple()), BASE64.encode(key));
         let kept_as = name.clone();
         let kept = keychain::ask(move || {
             keychain.write(&kept_as, &text)?;
