@@ -290,9 +290,16 @@ fn the_schema_of_the_configuration_is_what_the_types_say() {
 #[test]
 fn the_configuration_page_lists_every_key() {
     let schema = mcpproxy::config::schema::schema();
-    let mut text = String::from("## Keys\n\n");
+    let mut text = String::from("## Keys\n");
     let mut objects = Vec::new();
-    text.push_str(&keys(&schema, &schema, "", &mut objects));
+    let mut placed = BTreeSet::new();
+    // The groups of the page *Settings*.
+    for group in mcpproxy::config::setting_groups::SETTINGS {
+        let tops = group.keys().filter_map(|key| key.split('.').next());
+        let tops: Vec<&str> = tops.filter(|key| placed.insert(*key)).collect();
+        let lines = keys_named(&schema, &schema, "", &tops, &mut objects);
+        write!(text, "\n### {}\n\n{lines}", group.title).unwrap();
+    }
     let mut done = BTreeSet::new();
     while !objects.is_empty() {
         for (path, object) in std::mem::take(&mut objects) {
@@ -311,24 +318,38 @@ fn the_configuration_page_lists_every_key() {
 
 /// Returns a line for each key of an object; adds nested objects to `objects`.
 fn keys(schema: &Value, object: &Value, path: &str, objects: &mut Vec<(String, Value)>) -> String {
+    let names: Vec<&str> = object["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+    keys_named(schema, object, path, &names, objects)
+}
+
+fn keys_named(
+    schema: &Value,
+    object: &Value,
+    path: &str,
+    names: &[&str],
+    objects: &mut Vec<(String, Value)>,
+) -> String {
     let mut text = String::new();
-    for (name, key) in object["properties"].as_object().unwrap() {
+    for name in names {
+        let key = &object["properties"][name];
         let target = resolved(schema, key);
         let items = resolved(schema, &target["items"]);
-        let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let below = if path.is_empty() { (*name).to_owned() } else { format!("{path}.{name}") };
         if target["properties"].is_object() {
             objects.push((below, target.clone()));
         } else if items["properties"].is_object() {
             objects.push((format!("{below}[]"), items));
         }
-        let mut kind = kind(schema, key);
+        // In the configuration, `null` means the same as a missing key.
+        let mut kind = kind(schema, key).replace(", `null`", "");
         match &key["default"] {
             Value::Null => {}
             Value::Object(map) if !map.is_empty() || target["properties"].is_object() => {}
             value => write!(kind, ", default `{value}`").unwrap(),
         }
         let meaning = key["description"].as_str().or(target["description"].as_str()).unwrap_or_default();
-        let line = format!("`{name}` ({kind}): {}", plain(meaning));
+        let label = key["title"].as_str().map(|label| format!("**{label}**, ")).unwrap_or_default();
+        let line = format!("{label}`{name}` ({kind}): {}", plain(meaning));
         text.push_str(&wrapped(line.trim_end_matches([':', ' ']), "- ", "  "));
         text.push('\n');
     }

@@ -68,6 +68,8 @@ function isBusy() {
   const focus = document.activeElement;
   if (focus && live.contains(focus) && focus.matches("input, textarea, select")) return true;
   if (live.querySelector("[data-dirty]")) return true;
+  const search = live.querySelector("[data-filter]");
+  if (search && search.value) return true;
   return String(getSelection()).length > 0;
 }
 
@@ -186,11 +188,34 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
 });
 
+// Shows only the settings with all words, and unfolds what was found.
+function filter(input) {
+  const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const selector = input.dataset.filter;
+  for (const element of document.querySelectorAll(selector)) {
+    const text = (element.querySelector(".about") ?? element).textContent.toLowerCase();
+    element.hidden = !words.every((word) => text.includes(word));
+  }
+  const isEmpty = (element) => !element.querySelector(`${selector}:not([hidden])`);
+  for (const folded of document.querySelectorAll(".group details")) {
+    folded.hidden = isEmpty(folded);
+    if (words.length) folded.dataset.wasOpen ??= folded.open ? "1" : "";
+    folded.open = words.length ? true : Boolean(folded.dataset.wasOpen ?? folded.open);
+    if (!words.length) delete folded.dataset.wasOpen;
+  }
+  const groups = [...document.querySelectorAll(".group")];
+  for (const group of groups) group.hidden = isEmpty(group);
+  const none = document.querySelector("[data-none]");
+  if (none) none.hidden = groups.some((group) => !group.hidden);
+}
+
 document.addEventListener("input", (event) => {
-  const selector = event.target.dataset && event.target.dataset.filter;
-  if (!selector) return;
-  const words = event.target.value.toLowerCase();
-  for (const element of document.querySelectorAll(selector)) element.hidden = !element.textContent.toLowerCase().includes(words);
+  if (event.target.matches("[data-filter]")) filter(event.target);
+});
+
+// The filter has found everything already; a new page would lose what the user has entered.
+document.addEventListener("submit", (event) => {
+  if (event.target.querySelector("[data-filter]")) event.preventDefault();
 });
 
 const places = { h: "/ui/", s: "/ui/servers", r: "/ui/review", t: "/ui/tools", a: "/ui/activity", c: "/ui/clients" };

@@ -32,7 +32,8 @@ pub struct Call {
     pub response: String,
     /// Whether `response` is the complete result as JSON instead of its text.
     pub response_is_json: bool,
-    /// Bytes of the result's text that the client received, if it was cut for the client.
+    /// Bytes of the result's text that the client received, if they are not `response_bytes`: the text was cut for the
+    /// client, or `response_bytes` also counts images and other content.
     pub received_bytes: Option<u64>,
     pub response_truncated: bool,
     /// Whether the result contains definitions of tools, which a client of all tools would have received before.

@@ -71,7 +71,8 @@ impl UsageWindow {
         }
     }
 
-    fn seconds(self) -> i64 {
+    /// Returns its length in seconds.
+    pub fn seconds(self) -> i64 {
         match self {
             UsageWindow::Hour => 3_600,
             UsageWindow::Day => 86_400,
@@ -147,12 +148,21 @@ impl Window {
 
     /// Returns the totals, the most used tools first.
     pub(super) fn finish(self) -> ActivityUsage {
-        let mut tools: Vec<ToolUsage> = self.tools.into_iter().map(tool_usage).collect();
-        tools.sort_by_key(|tool| std::cmp::Reverse(tool.calls));
+        let mut servers: BTreeMap<(String, String), ToolTotals> = BTreeMap::new();
+        for ((server, _), calls) in &self.tools {
+            servers.entry((server.clone(), String::new())).or_default().add(calls);
+        }
+        let sorted = |totals: BTreeMap<(String, String), ToolTotals>| {
+            let mut usage: Vec<ToolUsage> = totals.into_iter().map(tool_usage).collect();
+            usage.sort_by_key(|one| std::cmp::Reverse(one.calls));
+            usage
+        };
+        let (tools, servers) = (sorted(self.tools), sorted(servers));
         ActivityUsage {
             window: self.window.word().to_owned(),
             generated_at: format!("{:.0}", self.now),
             tools,
+            servers,
             timeline: self.timeline,
         }
     }
@@ -219,6 +229,24 @@ mod tests {
         assert_eq!((calls.len(), calls[0], calls[23]), (24, 2, 4));
         assert_eq!(usage.timeline[1].start, "2026-01-01T11:05:00Z");
         assert_eq!((usage.tools[0].server.as_str(), usage.tools[0].error_rate), ("b", 0.5));
+    }
+
+    #[test]
+    fn the_tools_of_a_server_are_counted_together() {
+        let mut window = Window::new(UsageWindow::Day, "2026-01-02T10:02:00Z".parse().unwrap());
+        let calls = |number: u64, bucket: u16| ToolTotals {
+            calls: number,
+            response_tokens: number * 10,
+            durations: BTreeMap::from([(bucket, number)]),
+            ..ToolTotals::default()
+        };
+        window.add_tool("a", "quick", &calls(90, 1));
+        window.add_tool("a", "slow", &calls(10, 9));
+        window.add_tool("b", "t", &calls(95, 1));
+        let usage = window.finish();
+        let servers: Vec<_> = usage.servers.iter().map(|one| (one.server.as_str(), one.calls, one.p95_ms)).collect();
+        assert_eq!(servers, [("a", 100, 9), ("b", 95, 1)], "{servers:?}");
+        assert_eq!((usage.servers[0].total_resp_tokens, usage.servers[0].tool.as_str()), (1_000, ""));
     }
 
     #[test]

@@ -41,6 +41,12 @@ impl Proxy {
         Proxy { is_encrypted, ..self }
     }
 
+    /// The same, for a client that is to see the servers of a profile.
+    #[must_use]
+    pub fn within(self, profile: Option<String>) -> Proxy {
+        Proxy { profile, ..self }
+    }
+
     /// The URL that a client connects to.
     pub fn url(&self) -> String {
         let url = mcp_url(&self.listen, self.is_encrypted);

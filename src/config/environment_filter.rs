@@ -11,17 +11,19 @@ use crate::config::deserialize::null_as_default;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct EnvironmentFilter {
-    /// Whether servers receive the allow-list at all.
+    /// Passes a short list of harmless variables, such as `PATH` and `HOME`, to servers.
+    #[schemars(title = "Usual variables")]
     pub inherit_system_safe: bool,
-    /// Names that servers receive instead of the built-in list; a name may end with `*`.
+    /// Names of variables to pass instead of the built-in list; a name may end with `*`.
     #[serde(deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Vec<String>>", title = "Variables to pass instead")]
     pub allowed_system_vars: Vec<String>,
     /// Variables that every server receives.
     #[serde(deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    #[schemars(with = "Option<BTreeMap<String, String>>", title = "Variables for every server")]
     pub custom_vars: BTreeMap<String, String>,
-    /// Whether servers receive the proxy variables; absent means yes.
+    /// Passes proxy variables such as `HTTPS_PROXY` to servers. On unless `false`.
+    #[schemars(title = "Proxy variables", extend("default" = true))]
     pub forward_proxy_env: Option<bool>,
 }
 

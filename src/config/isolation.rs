@@ -80,63 +80,77 @@ pub enum Network {
 #[serde(default)]
 pub struct IsolationKeys {
     /// `true` in `docker_isolation` means `docker`, unless `mode` is set; `false` in `isolation` means `none`.
+    #[schemars(title = "Docker isolation")]
     pub enabled: Option<bool>,
-    /// `auto`, `sandbox`, `sandbox_or_none`, `docker` or `none`. Takes precedence over `enabled`.
+    /// How servers are kept from your files and the network: `auto`, `sandbox`, `sandbox_or_none`, `docker` or `none`.
+    /// Takes precedence over `enabled`.
     #[serde(deserialize_with = "mode_or_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", title = "Isolation", extend("enum" = ["auto", "sandbox", "sandbox_or_none", "docker", "none", null]))]
     pub mode: Option<Mode>,
     /// Container image of one server.
     #[serde(deserialize_with = "string_or_none")]
+    #[schemars(title = "Container image")]
     pub image: Option<String>,
     /// Container images by program, such as `{"npx": "node:24"}`. Only in `docker_isolation`.
     #[serde(deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    #[schemars(with = "Option<BTreeMap<String, String>>", title = "Container images by program")]
     pub default_images: BTreeMap<String, String>,
-    /// Registry of images that name none. Default: `docker.io`.
+    /// Registry of container images that name none. Default: `docker.io`.
     #[serde(deserialize_with = "string_or_none")]
+    #[schemars(title = "Registry of container images")]
     pub registry: Option<String>,
     /// `--network` of the container. Default: `bridge`.
     #[serde(deserialize_with = "string_or_none")]
+    #[schemars(title = "Network of the container")]
     pub network_mode: Option<String>,
-    /// Network of the server: `off`, `loopback` or `on`. Default: `on`.
+    /// What servers reach: nothing (`off`), this computer only (`loopback`) or everything (`on`, the default).
+    #[schemars(title = "Network access")]
     pub network: Option<Network>,
     /// Memory limit of the container. Default: `1g`.
     #[serde(deserialize_with = "string_or_none")]
+    #[schemars(title = "Memory of a container")]
     pub memory_limit: Option<String>,
     /// Processor limit of the container. Default: `2`.
     #[serde(deserialize_with = "string_or_none")]
+    #[schemars(title = "Processors of a container")]
     pub cpu_limit: Option<String>,
     /// Most processes in the container. Default: 512.
+    #[schemars(title = "Processes in a container")]
     pub pids_limit: Option<u32>,
     /// Longest duration of a pull, if more than 10 minutes.
     #[serde(deserialize_with = "optional_duration")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", title = "Longest pull of an image")]
     pub timeout: Option<Duration>,
-    /// More arguments of `run`.
+    /// More arguments of `docker run` or `podman run`.
     #[serde(deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Vec<String>>", title = "More arguments for the container")]
     pub extra_args: Vec<String>,
     /// Working directory inside the container.
     #[serde(deserialize_with = "string_or_none")]
+    #[schemars(title = "Working directory in the container")]
     pub working_dir: Option<String>,
     /// `false` keeps no packages between two starts of a container.
+    #[schemars(title = "Keep packages between starts")]
     pub enable_cache_volume: Option<bool>,
     /// Log driver of the container. Default: `none`.
     #[serde(deserialize_with = "string_or_none")]
+    #[schemars(title = "Log driver of the container")]
     pub log_driver: Option<String>,
     /// Largest log of the container, with `json-file`.
     #[serde(deserialize_with = "string_or_none")]
+    #[schemars(title = "Largest container log")]
     pub log_max_size: Option<String>,
     /// Most logs of the container, with `json-file`.
     #[serde(deserialize_with = "string_or_none")]
+    #[schemars(title = "Container logs to keep")]
     pub log_max_files: Option<String>,
     /// More paths that the server may read.
     #[serde(deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Vec<PathBuf>>")]
+    #[schemars(with = "Option<Vec<PathBuf>>", title = "Folders that may be read")]
     pub read: Vec<PathBuf>,
     /// More paths that the server may read and write.
     #[serde(deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Vec<PathBuf>>")]
+    #[schemars(with = "Option<Vec<PathBuf>>", title = "Folders that may be changed")]
     pub write: Vec<PathBuf>,
 }
 

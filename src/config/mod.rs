@@ -16,6 +16,7 @@ pub mod registries;
 pub mod schema;
 pub mod server;
 pub mod serving;
+pub mod setting_groups;
 pub mod store;
 pub mod switches;
 pub mod trust;
@@ -44,139 +45,149 @@ pub use crate::config::server::{OauthConfig, Protocol, ServerConfig};
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(expecting = "an object of settings")]
 pub struct Config {
-    /// Address that the core listens on, `host:port`. `:port` means every network interface.
+    /// Address that MCPProxy listens on, `host:port`. `:port` means every network interface.
     #[serde(default = "default_listen", deserialize_with = "string_or_default_listen")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", title = "Address and port")]
     pub listen: String,
     /// `unix://…` or `npipe://…` URL of the local socket, instead of the one in the data directory.
     #[serde(default)]
+    #[schemars(title = "URL of the local socket")]
     pub tray_endpoint: Option<String>,
     /// Opens the local socket (a named pipe on Windows) for the tray app and the command line.
     #[serde(default = "yes", deserialize_with = "null_as_yes")]
-    #[schemars(with = "Option<bool>", extend("default" = true))]
+    #[schemars(with = "Option<bool>", extend("default" = true), title = "Local socket")]
     pub enable_socket: bool,
     /// Key for REST over TCP, sent as the header `X-API-Key`. Generated and saved if missing.
     #[serde(default)]
+    #[schemars(title = "API key")]
     pub api_key: Option<String>,
     /// Requires the key for `/mcp`, too. Always on if `listen` is not a loopback address.
     #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<bool>")]
+    #[schemars(with = "Option<bool>", title = "AI clients need the API key")]
     pub require_mcp_auth: bool,
     /// Host names that `/mcp` accepts besides loopback names.
     #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Vec<String>>", title = "Trusted host names")]
     pub trusted_hosts: Vec<String>,
-    /// The servers.
+    /// The servers whose tools MCPProxy offers.
     #[serde(default, rename = "mcpServers", deserialize_with = "servers")]
-    #[schemars(with = "Option<Vec<ServerConfig>>")]
+    #[schemars(with = "Option<Vec<ServerConfig>>", title = "Servers")]
     pub servers: Vec<ServerConfig>,
     /// Hides the tools that manage servers from AI clients.
     #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<bool>")]
+    #[schemars(with = "Option<bool>", title = "Hide server management")]
     pub disable_management: bool,
-    /// The same as `disable_management`.
+    /// The older name of `disable_management`.
     #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<bool>")]
+    #[schemars(with = "Option<bool>", title = "Read-only mode")]
     pub read_only_mode: bool,
     /// Offers the tools that manage servers to every AI client. Without it, a client gets them at `/mcp?management=true`.
     #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<bool>")]
+    #[schemars(with = "Option<bool>", title = "Offer server management")]
     pub enable_management_tools: bool,
-    /// Largest size, in tokens, of all tools together at which `/mcp` offers them directly instead of the search. 0 turns this off.
+    /// Size, in tokens, of all tools together up to which `/mcp` offers them directly instead of the search. 0 turns
+    /// this off.
     #[serde(default = "default_direct_up_to_tokens")]
-    #[schemars(with = "Option<usize>")]
+    #[schemars(with = "Option<usize>", title = "Offer tools without a search up to")]
     pub direct_up_to_tokens: usize,
     /// Lets AI clients add servers. Such a server needs approval.
     #[serde(default = "yes", deserialize_with = "null_as_yes")]
-    #[schemars(with = "Option<bool>", extend("default" = true))]
+    #[schemars(with = "Option<bool>", extend("default" = true), title = "AI clients may add servers")]
     pub allow_server_add: bool,
     /// Lets AI clients remove servers.
     #[serde(default = "yes", deserialize_with = "null_as_yes")]
-    #[schemars(with = "Option<bool>", extend("default" = true))]
+    #[schemars(with = "Option<bool>", extend("default" = true), title = "AI clients may remove servers")]
     pub allow_server_remove: bool,
-    /// New servers that a command or program adds, and new or changed tools, need approval. On unless `false`.
+    /// Servers that a command or program adds, and new or changed tools, are off until you approve them.
     #[serde(default)]
+    #[schemars(title = "New servers and tools need approval", extend("default" = true))]
     pub quarantine_enabled: Option<bool>,
-    /// Number of tools in a search result if the client does not ask for a number: 1 to 100. Larger values mean 100, 0 means
-    /// the default.
+    /// Number of tools in a search result if the client does not ask for a number: 1 to 100. Larger values mean 100, 0
+    /// means the default.
     #[serde(default = "default_tools_limit", deserialize_with = "tools_limit")]
-    #[schemars(with = "Option<usize>", range(max = 1000))]
+    #[schemars(with = "Option<usize>", range(max = 1000), title = "Tools per search result")]
     pub tools_limit: usize,
     /// Longest text of a result, in characters, before it is cut; also the longest search result. 0 means no limit.
     #[serde(default = "default_response_limit", deserialize_with = "response_limit")]
-    #[schemars(with = "Option<usize>")]
+    #[schemars(with = "Option<usize>", title = "Longest result")]
     pub tool_response_limit: usize,
-    /// Detail of a search result if the client does not choose: `full` or `compact`. By default the best two tools are in full.
+    /// Detail of a search result if the client does not choose: `full` or `compact`. By default the best two tools are
+    /// in full.
     #[serde(default)]
+    #[schemars(title = "Detail of search results", extend("enum" = ["full", "compact", null]))]
     pub tool_response_mode: Option<String>,
     /// Longest duration of a tool call, such as `90s` or `2m`.
     #[serde(default = "default_call_timeout", deserialize_with = "duration")]
-    #[schemars(with = "Option<String>", extend("default" = "2m"))]
+    #[schemars(with = "Option<String>", extend("default" = "2m"), title = "Longest tool call")]
     pub call_tool_timeout: Duration,
     #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<IntentDeclaration>")]
+    #[schemars(with = "Option<IntentDeclaration>", title = "Checks of calls")]
     pub intent_declaration: IntentDeclaration,
     /// Isolation of servers whose entries do not set it.
     #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<IsolationKeys>")]
+    #[schemars(with = "Option<IsolationKeys>", title = "Isolation")]
     pub docker_isolation: IsolationKeys,
-    /// Which variables of the session servers receive.
+    /// Which environment variables servers receive.
     #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<EnvironmentFilter>")]
+    #[schemars(with = "Option<EnvironmentFilter>", title = "Environment variables")]
     pub environment: EnvironmentFilter,
     /// Named sets of servers, each with an endpoint of its own: `/mcp/p/NAME`.
     #[serde(default, deserialize_with = "without_nulls")]
-    #[schemars(with = "Option<Vec<ProfileConfig>>")]
+    #[schemars(with = "Option<Vec<ProfileConfig>>", title = "Profiles")]
     pub profiles: Vec<ProfileConfig>,
-    /// The profile of sessions that choose none.
+    /// The profile of sessions that choose none. Without it, they see all servers.
     #[serde(default, deserialize_with = "string_or_none")]
+    #[schemars(title = "Default profile")]
     pub active_profile: Option<String>,
-    /// What `/mcp` offers: `retrieve_tools` (search) or `direct` (every tool).
+    /// What `/mcp` offers: `retrieve_tools` (a search) or `direct` (every tool).
     #[serde(default)]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", title = "Tools at the main endpoint", extend("default" = "retrieve_tools", "enum" = ["retrieve_tools", "direct", null]))]
     pub routing_mode: RoutingMode,
     /// HTTPS on the TCP address.
     #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<TlsConfig>")]
+    #[schemars(with = "Option<TlsConfig>", title = "HTTPS")]
     pub tls: TlsConfig,
     /// How many calls of all servers together run at once. 0 means any number.
     #[serde(default)]
+    #[schemars(title = "Calls at once")]
     pub max_concurrent_requests: Option<usize>,
     /// How many calls wait if that many run. The next is refused.
     #[serde(default)]
+    #[schemars(title = "Waiting calls")]
     pub queue_size: Option<usize>,
-    /// Longest wait of a call, such as `30s`.
+    /// Longest wait of a call, such as `30s`; then it is refused.
     #[serde(default, deserialize_with = "optional_duration")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", title = "Longest wait of a call")]
     pub queue_timeout: Option<Duration>,
     /// The same limits for each server whose entry does not set them.
     #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Concurrency>")]
+    #[schemars(with = "Option<Concurrency>", title = "Limits of each server")]
     pub server_concurrency_defaults: Concurrency,
     /// Stores arguments and results in the activity log: `off`, `redacted` or `full`.
     #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Bodies>")]
+    #[schemars(with = "Option<Bodies>", title = "Contents of calls")]
     pub activity_bodies: Bodies,
     /// How many days the activity log keeps its records. 0 means the default.
     #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<u32>", extend("default" = 30))]
+    #[schemars(with = "Option<u32>", extend("default" = 30), title = "Days to keep activity")]
     pub activity_retention_days: u32,
-    /// Largest size of the activity log, in MB. 0 means the default.
+    /// Largest size of the activity log, in MB; the oldest entries are deleted first. 0 means the default.
     #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<u32>", extend("default" = 256))]
+    #[schemars(with = "Option<u32>", extend("default" = 256), title = "Largest activity log (MB)")]
     pub activity_max_size_mb: u32,
     /// Action on arguments or results that hold something like a secret.
     #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<Policy>")]
+    #[schemars(with = "Option<Policy>", title = "Sensitive data in calls")]
     pub sensitive_data: Policy,
     /// Registries to search for servers. By default the official one. None is contacted before you search.
     #[serde(default)]
+    #[schemars(title = "Registries")]
     pub registries: Option<Vec<RegistryConfig>>,
     #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<TelemetryConfig>")]
+    #[schemars(with = "Option<TelemetryConfig>", title = "Usage reports")]
     pub telemetry: TelemetryConfig,
     #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<UpdateCheck>")]
+    #[schemars(with = "Option<UpdateCheck>", title = "Updates")]
     pub update_check: UpdateCheck,
 }
 
@@ -185,7 +196,7 @@ pub struct Config {
 pub struct IntentDeclaration {
     /// Refuses a tool that its server marks as destructive, unless it is called with `call_tool_destructive`.
     #[serde(default = "yes", deserialize_with = "null_as_yes")]
-    #[schemars(with = "Option<bool>", extend("default" = true))]
+    #[schemars(with = "Option<bool>", extend("default" = true), title = "Protect destructive tools")]
     pub strict_server_validation: bool,
 }
 
@@ -200,24 +211,29 @@ impl Default for IntentDeclaration {
 /// Anonymous usage reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct TelemetryConfig {
-    /// `false` turns usage reports off.
+    /// Sends anonymous usage reports, once you have seen the notice about them; `false` turns them off.
     #[serde(default)]
+    #[schemars(title = "Anonymous usage reports")]
     pub enabled: Option<bool>,
     /// Random UUIDv4 of this installation.
     #[serde(default)]
+    #[schemars(title = "Installation ID")]
     pub anonymous_id: Option<String>,
     /// When the identifier was created (RFC 3339).
     #[serde(default)]
+    #[schemars(title = "Installation ID created")]
     pub anonymous_id_created_at: Option<String>,
     /// Version in the last accepted report.
     #[serde(default)]
+    #[schemars(title = "Last reported version")]
     pub last_reported_version: Option<String>,
     /// The user has seen the notice. No report is sent before.
     #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<bool>")]
+    #[schemars(with = "Option<bool>", title = "Notice about reports")]
     pub notice_shown: bool,
     /// URL of the collector. Without one, nothing is sent.
     #[serde(default)]
+    #[schemars(title = "Collector")]
     pub endpoint: Option<String>,
 }
 

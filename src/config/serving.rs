@@ -54,16 +54,17 @@ impl<'de> Deserialize<'de> for RoutingMode {
 /// `tls`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct TlsConfig {
-    /// HTTPS instead of HTTP on the TCP address. Linux only: elsewhere, the core does not start with it.
+    /// Serves HTTPS instead of HTTP on the address above. Linux only: elsewhere, the core does not start with it.
     #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<bool>")]
+    #[schemars(with = "Option<bool>", title = "HTTPS")]
     pub enabled: bool,
-    /// Only clients with a certificate of the same authority; not supported: the core does not start with it.
+    /// Accepts only clients with a certificate of the same authority. Not supported: the core does not start with it.
     #[serde(default, deserialize_with = "null_as_default")]
-    #[schemars(with = "Option<bool>")]
+    #[schemars(with = "Option<bool>", title = "Client certificates")]
     pub require_client_cert: bool,
-    /// Where certificates and keys are kept.
+    /// Folder with the certificates and keys, instead of the one in the data directory.
     #[serde(default)]
+    #[schemars(title = "Folder of certificates")]
     pub certs_dir: Option<PathBuf>,
 }
 
@@ -78,15 +79,17 @@ impl TlsConfig {
 /// `max_concurrent_requests`, `queue_size` and `queue_timeout`: at the top, in `server_concurrency_defaults` or in an entry.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct Concurrency {
-    /// How many calls run at once; 0 means any number.
+    /// How many calls of a server run at once if its entry has no limit. 0 means any number.
     #[serde(default)]
+    #[schemars(title = "Calls of one server at once")]
     pub max_concurrent_requests: Option<usize>,
-    /// How many calls wait; 0 means none.
+    /// How many calls of a server wait if that many run. The next is refused.
     #[serde(default)]
+    #[schemars(title = "Waiting calls of one server")]
     pub queue_size: Option<usize>,
-    /// How long they wait.
+    /// Longest wait of a call for a server, such as `30s`; then it is refused.
     #[serde(default, deserialize_with = "optional_duration")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", title = "Longest wait for one server")]
     pub queue_timeout: Option<Duration>,
 }
 

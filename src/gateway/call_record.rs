@@ -5,7 +5,9 @@ use std::time::Instant;
 use axum::http::request::Parts;
 use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, Extensions, ResourceContents};
 use rmcp::service::{RequestContext, RoleServer};
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::activity::BodyPolicy;
 use crate::activity::call::{Call, LONGEST_BODY, cut};
@@ -68,8 +70,38 @@ pub struct Contents<'a> {
     pub is_json: bool,
     /// The length of the complete contents.
     pub bytes: Option<u64>,
-    /// The length that the client received, if it was cut.
+    /// The length of the text that the client received, if it is not `bytes`.
     pub received_bytes: Option<u64>,
+}
+
+/// A result in JSON, unparsed.
+#[derive(Deserialize)]
+struct RawResult<'a> {
+    #[serde(borrow, default)]
+    content: Vec<&'a RawValue>,
+    #[serde(borrow, default, rename = "structuredContent")]
+    structured: Option<&'a RawValue>,
+}
+
+/// A block of content, or the resource in it, unparsed.
+#[derive(Deserialize)]
+struct RawBlock<'a> {
+    #[serde(borrow, default)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    resource: Option<&'a RawValue>,
+}
+
+impl RawBlock<'_> {
+    fn text_of(block: &RawValue) -> Option<String> {
+        let block: RawBlock<'_> = serde_json::from_str(block.get()).ok()?;
+        let text = match (block.text, block.resource) {
+            (Some(text), _) => text,
+            (None, Some(resource)) => serde_json::from_str::<RawBlock<'_>>(resource.get()).ok()?.text?,
+            (None, None) => return None,
+        };
+        serde_json::from_str(text.get()).ok()
+    }
 }
 
 /// The text of a complete result.
@@ -89,6 +121,35 @@ impl ResultText {
             is_json: false,
             bytes: Some(self.bytes),
             received_bytes: Some(self.received_bytes).filter(|received| *received < self.bytes),
+        }
+    }
+
+    /// Returns the text of a result in JSON that is too long to be recorded; `None` for a shorter one. The start of the JSON
+    /// does not show how much of the rest is text: it may be an image, or structured content that repeats the text.
+    pub fn of_long_json(json: &str) -> Option<ResultText> {
+        if json.len() <= LONGEST_BODY {
+            return None;
+        }
+        let whole = || ResultText::joined([(json, 0)].into_iter(), false);
+        let Ok(result) = serde_json::from_str::<RawResult<'_>>(json) else {
+            return Some(whole());
+        };
+        let mut joined = ResultText::default();
+        for text in result.content.into_iter().filter_map(RawBlock::text_of) {
+            joined.add(&text, 0);
+        }
+        if let Some(structured) = result.structured.filter(|_| joined.bytes == 0) {
+            joined.add(structured.get(), 0);
+        }
+        Some(joined)
+    }
+
+    /// Like [`contents`](ResultText::contents), with the length of the JSON that contains the text.
+    pub fn contents_of_json(&self, bytes: usize) -> Contents<'_> {
+        Contents {
+            bytes: Some(bytes as u64),
+            received_bytes: Some(self.received_bytes),
+            ..self.contents()
         }
     }
 
@@ -136,16 +197,20 @@ impl ResultText {
             ..ResultText::default()
         };
         for (text, limit) in texts {
-            joined.bytes += text.len() as u64;
-            joined.received_bytes += cut_after(text, limit) as u64;
-            // One byte more than the recorded length shows that the text is incomplete.
-            let room = (LONGEST_BODY + 4).saturating_sub(joined.text.len());
-            if !joined.text.is_empty() && room > 0 {
-                joined.text.push('\n');
-            }
-            joined.text.push_str(cut(text, room).0);
+            joined.add(text, limit);
         }
         joined
+    }
+
+    fn add(&mut self, text: &str, limit: usize) {
+        self.bytes += text.len() as u64;
+        self.received_bytes += cut_after(text, limit) as u64;
+        // One byte more than the recorded length shows that the text is incomplete.
+        let room = (LONGEST_BODY + 4).saturating_sub(self.text.len());
+        if !self.text.is_empty() && room > 0 {
+            self.text.push('\n');
+        }
+        self.text.push_str(cut(text, room).0);
     }
 }
 
@@ -252,6 +317,34 @@ mod tests {
         assert_eq!(ResultText::of(&typed, 0).text, r#"{"a":1}"#);
         assert_eq!(ResultText::of_answer(&ToolAnswer::Raw(structured), 0).unwrap().text, r#"{"a":1}"#);
         assert_eq!((cut_after("äb", 1), cut_after("äb", 2)), (2, 3));
+    }
+
+    #[test]
+    fn a_long_result_is_recorded_by_its_text_without_images_and_repetitions() {
+        let text = "a \"quoted\" line\n".repeat(10);
+        let image = json!({"type": "image", "mimeType": "image/png", "data": "iVBORw0KGgo".repeat(50_000)});
+        let block = json!({"type": "text", "text": text});
+        let embedded = json!({"type": "resource", "resource": {"uri": "a:b", "text": "inside"}});
+        let of = |result: &Value| ResultText::of_long_json(&result.to_string());
+        let shown = |result: &Value| of(result).map(|found| (found.text.clone(), found.received_bytes));
+        let length = text.len() as u64;
+        for blocks in [json!([block, image]), json!([image, block])] {
+            assert_eq!(shown(&json!({"content": blocks})), Some((text.clone(), length)));
+        }
+        assert_eq!(shown(&json!({"content": [image, embedded, 7]})), Some(("inside".to_owned(), 6)));
+        let long = "word ".repeat(20_000);
+        let structured = json!({"content": [{"type": "text", "text": long}], "structuredContent": {"result": long}});
+        let found = of(&structured).unwrap();
+        assert_eq!((found.received_bytes, found.text.len()), (100_000, LONGEST_BODY + 4));
+        let only = json!({"content": [], "structuredContent": {"rows": long}});
+        assert_eq!(of(&only).unwrap().received_bytes, 100_011);
+        let whole = structured.to_string();
+        let contents = found.contents_of_json(whole.len());
+        assert_eq!((contents.bytes, contents.received_bytes), (Some(whole.len() as u64), Some(100_000)));
+        assert_eq!(of(&json!({"content": [block]})), None, "a short result is recorded as it is");
+        // Not what the protocol defines: all of it counts.
+        let odd = json!({"content": {"text": long}}).to_string();
+        assert_eq!(ResultText::of_long_json(&odd).unwrap().received_bytes, odd.len() as u64);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::config::profiles::ProfileScope;
 use crate::contract::json_rpc::is_raw_id;
 use crate::gateway::call_arguments::UpstreamCall;
 use crate::gateway::call_log::Ended;
-use crate::gateway::call_record::{CallRecorder, Caller, Contents};
+use crate::gateway::call_record::{CallRecorder, Caller, Contents, ResultText};
 use crate::gateway::direct_mode::qualified_name;
 use crate::gateway::direct_mode::route::only_server;
 use crate::gateway::fast_path_messages::{
@@ -334,12 +334,15 @@ impl FastPath {
                     Some(Ok(failed)) => self.proxy.note(record, &Ok(ToolAnswer::Raw(failed))),
                     Some(Err(_)) => self.proxy.note_as(record, Ended::Error(""), Contents::default()),
                     None => {
-                        let contents = Contents {
+                        let length = result.get().len();
+                        let long = ResultText::of_long_json(result.get());
+                        let short = Contents {
                             text: result.get(),
                             is_json: true,
-                            bytes: Some(result.get().len() as u64),
+                            bytes: Some(length as u64),
                             received_bytes: None,
                         };
+                        let contents = long.as_ref().map_or(short, |text| text.contents_of_json(length));
                         self.proxy.note_as(record, Ended::Success, contents);
                     }
                 }

@@ -13,13 +13,17 @@ use crate::updates::manifest::Channel;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct UpdateCheck {
-    /// `false` turns automatic checks off. By default they are on if a list is known, and off in CI.
+    /// Looks for newer versions once a day. By default this is on if a list of releases is known, and off in CI.
+    #[schemars(title = "Check for updates")]
     pub enabled: Option<bool>,
-    /// Releases to report.
+    /// Which releases to report: `stable`, or release candidates (`rc`) too.
+    #[schemars(title = "Releases")]
     pub channel: Option<Channel>,
     /// URL of the signed release list, instead of the built-in one.
+    #[schemars(title = "List of releases")]
     pub manifest: Option<String>,
     /// The minisign key that signs the list, instead of the built-in one.
+    #[schemars(title = "Key of the list of releases")]
     pub public_key: Option<String>,
 }
 

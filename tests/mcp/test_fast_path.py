@@ -23,7 +23,7 @@ import pathlib, sys, warnings
 import anyio
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
-from mcp.types import ToolAnnotations
+from mcp.types import CallToolResult, ImageContent, TextContent, ToolAnnotations
 
 warnings.simplefilter("ignore")
 server = MCPServer("simple")
@@ -48,6 +48,11 @@ async def hold(name: str) -> str:
 async def step(ctx: Context) -> str:
     await ctx.report_progress(1, 2, "half")
     return "stepped"
+
+@server.tool(annotations=ToolAnnotations(readOnlyHint=True))
+async def picture() -> CallToolResult:
+    image = ImageContent(type="image", mime_type="image/png", data="iVBORw0KGgo" * 50_000)
+    return CallToolResult(content=[TextContent(type="text", text="a small picture"), image])
 
 @server.tool(annotations=ToolAnnotations(destructiveHint=True, readOnlyHint=False))
 async def remove() -> str:
@@ -272,6 +277,19 @@ class FastPath(unittest.TestCase):
                 "call_tool_read", {"name": "simple:say", "args": {"text": "b"}})
             answer = session.call(tool, arguments)
             self.assertEqual((answer[0], said(answer)), ("application/json", (False, "b")))
+
+    def test_tokens(self):
+        """the tokens of a long result are those of its text: an image beside it and its repetition do not count"""
+        session = self.session("/mcp/all")
+        session.call("simple__picture")
+        text = "one line of a long answer, as a tool returns it\n" * 3_000
+        session.call("simple__say", {"text": text})
+        said_, shown = self.world.get("/api/v1/activity?type=tool_call&limit=2").data["activities"]
+        self.assertEqual((shown["tool_name"], shown["response_tokens"]), ("picture", 3))
+        self.assertGreater(shown["response_bytes"], 500_000)
+        self.assertGreater(said_["response_bytes"], 2 * len(text), "the server repeats the text as structured content")
+        # The arguments are JSON, in which a line break takes more.
+        self.assertAlmostEqual(said_["response_tokens"] / said_["request_tokens"], 1, delta=0.1)
 
     def test_activity(self):
         """the latest calls of both paths are listed with their outcome, and without arguments and results"""

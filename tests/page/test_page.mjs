@@ -6,7 +6,7 @@ import { World, axe, check, finish, freePort, openBrowser, pictures, signedIn, u
 import http from "node:http";
 
 const views = ["/ui/", "/ui/servers", "/ui/servers/files", "/ui/servers/broken", "/ui/add", "/ui/find", "/ui/review", "/ui/review/new", "/ui/review/files",
-  "/ui/tools", "/ui/tools?q=read+a+file", "/ui/tools/files/read_file", "/ui/activity", "/ui/clients", "/ui/settings", "/ui/profiles", "/ui/secrets", "/ui/privacy", "/ui/health", "/ui/nowhere",
+  "/ui/tools", "/ui/tools?q=read+a+file", "/ui/tools/files/read_file", "/ui/activity", "/ui/clients", "/ui/settings", "/ui/servers/files/options", "/ui/profiles", "/ui/secrets", "/ui/privacy", "/ui/health", "/ui/nowhere",
   "/ui/servers/files/log", "/ui/clients/cursor"];
 const readFile = { name: "read_file", description: "Reads a text file from the allowed directories and returns its contents.",
   inputSchema: { type: "object", required: ["path"], properties: { path: { type: "string", description: "Path of the file" }, lines: { type: "integer", description: "Most lines to return" } } },
@@ -129,9 +129,26 @@ for (const scheme of ["light", "dark"]) {
   }
 }
 
+await check("every view fits at 600, 820 and 2,560 px, too", async () => {
+  const page = await signedIn(world);
+  const problems = [];
+  for (const view of views) {
+    await page.goto(world.url + view);
+    for (const width of [600, 820, 2560]) {
+      await page.setViewportSize({ width, height: 1000 });
+      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      if (overflow > 0) problems.push(`${view} at ${width} px is ${overflow} px too wide`);
+    }
+    if (view === "/ui/settings") await page.screenshot({ path: path.join(pictures, "settings-2560-light.png") });
+  }
+  assert.deepEqual(problems, []);
+  await page.context().close();
+});
+
 await check("a page and its parts stay below 100 kB", async () => {
   const page = await signedIn(world);
-  await page.goto(`${world.url}/ui/`);
+  // The longest page.
+  await page.goto(`${world.url}/ui/settings`);
   await page.waitForLoadState("load");
   const parts = await page.evaluate(() => ["navigation", "resource"].flatMap((kind) => performance.getEntriesByType(kind)).map((part) => [part.name, part.decodedBodySize]));
   const bytes = parts.reduce((sum, [, size]) => sum + size, 0);
@@ -285,12 +302,12 @@ await check("settings are saved, wrong ones are explained, and secrets are not s
   await page.goto(`${world.url}/ui/settings`);
   assert.ok(!(await page.content()).includes(world.key));
   await page.getByRole("searchbox").fill("tools_limit");
-  await page.getByLabel(/^tools_limit/).fill("7");
+  await page.getByLabel("Tools per search result").fill("7");
   await page.getByRole("button", { name: "Save changes" }).click();
   await page.getByText("Saved.").waitFor();
   const config = JSON.parse(readFileSync(path.join(world.root, "mcp_config.json"), "utf8"));
   assert.equal(config.tools_limit, 7);
-  await page.getByLabel(/^call_tool_timeout/).fill("soon");
+  await page.getByLabel("Longest tool call").fill("soon");
   await page.getByRole("button", { name: "Save changes" }).click();
   await page.getByRole("alert").waitFor();
   await page.context().close();
@@ -301,12 +318,13 @@ await check("an object is edited as JSON: with the checks of the command line, a
   const images = () => JSON.parse(readFileSync(path.join(world.root, "mcp_config.json"), "utf8")).docker_isolation?.default_images;
   const save = async (text) => {
     await page.goto(`${world.url}/ui/settings`);
-    await page.getByLabel(/^docker_isolation\.default_images/).fill(text);
+    await page.getByRole("searchbox").fill("default_images");
+    await page.getByLabel("Container images by program").fill(text);
     await page.getByRole("button", { name: "Save changes" }).click();
   };
   await save('{"npx": "node:24",');
   await page.getByRole("alert").getByText("is not valid JSON").waitFor();
-  assert.equal(await page.getByLabel(/^docker_isolation\.default_images/).inputValue(), '{"npx": "node:24",', "the input is kept");
+  assert.equal(await page.getByLabel("Container images by program").inputValue(), '{"npx": "node:24",', "the input is kept");
   await save('{"npx": 7}');
   await page.getByRole("alert").getByText("docker_isolation").waitFor();
   assert.equal(images(), undefined);
@@ -320,13 +338,102 @@ await check("an object is edited as JSON: with the checks of the command line, a
   await page.locator("#changes li").first().getByRole("button", { name: /^Undo/ }).click();
   await page.getByText("The change is undone.").waitFor();
   assert.deepEqual(images(), { npx: "node:24", uvx: "python:3" });
-  const shown = () => page.locator("main .setting:visible").count();
-  const all = await shown();
-  await page.getByLabel("Find a setting").fill("profiles");
-  assert.ok(all > 50 && await shown() < all / 2, `${all} settings, then ${await shown()}`);
-  await page.locator("main .setting").getByRole("link", { name: "Profiles" }).click();
-  await page.getByRole("heading", { name: "Profiles", level: 1 }).waitFor();
   await world.rest("PATCH", "/api/v1/config", { docker_isolation: null });
+  await page.context().close();
+});
+
+await check("settings are in groups, rare ones are folded, and a search finds all of them", async () => {
+  const page = await signedIn(world);
+  await page.goto(`${world.url}/ui/settings`);
+  const rows = page.locator("main .setting");
+  const shown = () => page.locator("main .setting:visible").count();
+  const [all, usual] = [await rows.count(), await shown()];
+  assert.ok(all > 60 && usual > 20 && usual < all / 2, `${all} settings, ${usual} of them not folded`);
+  assert.deepEqual(await page.locator(".group h2").allTextContents(),
+    ["General", "Tools and search", "Approvals and safety", "Isolation", "Activity", "Network and access", "Updates and telemetry"]);
+  const search = page.getByLabel("Find a setting");
+  for (const [words, label] of [["memory_limit", "Memory of a container"], ["profile default", "Default profile"], ["every network interface", "Address and port"]]) {
+    await search.fill(words);
+    await page.getByText(label, { exact: true }).waitFor();
+    assert.ok(await shown() < 4, `${words}: ${await shown()}`);
+  }
+  await search.fill("no such setting");
+  await page.getByText("No setting matches.").waitFor();
+  assert.equal(await page.locator(".group:visible").count(), 0);
+  await search.fill("");
+  assert.equal(await shown(), usual, "what was folded is folded again");
+  await search.fill("profiles");
+  await rows.getByRole("link", { name: "Profiles" }).click();
+  await page.getByRole("heading", { name: "Profiles", level: 1 }).waitFor();
+  // Without the script.
+  const plain = await signedIn(world, { javaScriptEnabled: false });
+  await plain.goto(`${world.url}/ui/settings`);
+  await plain.locator(".group", { hasText: "Network and access" }).locator("summary").click();
+  assert.ok(await plain.getByLabel("Local socket", { exact: true }).isVisible());
+  await plain.getByLabel("Find a setting").fill("tray_endpoint");
+  await plain.getByRole("button", { name: "Find" }).click();
+  assert.equal(await plain.locator("main .setting:visible").count(), 1);
+  await page.context().close();
+  await plain.context().close();
+});
+
+await check("every option of a server is in a form, isolation too, and other keys stay", async () => {
+  const page = await signedIn(world);
+  const entry = () => JSON.parse(readFileSync(path.join(world.root, "mcp_config.json"), "utf8")).mcpServers.find((one) => one.name === "files");
+  const before = entry();
+  await page.goto(`${world.url}/ui/servers/files`);
+  await page.getByRole("link", { name: "All options" }).click();
+  await page.getByRole("heading", { name: "Options", level: 1 }).waitFor();
+  await page.getByLabel("Network access").selectOption("loopback");
+  await page.getByLabel("Longest start").fill("soon");
+  await page.getByRole("button", { name: "Save changes" }).click();
+  await page.getByRole("alert").waitFor();
+  assert.equal(await page.getByLabel("Longest start").inputValue(), "soon", "the input is kept");
+  assert.deepEqual(entry(), before);
+  await page.getByLabel("Longest start").fill("75s");
+  await page.getByRole("button", { name: "Save changes" }).click();
+  await page.getByText("Saved").waitFor();
+  const { isolation, init_timeout, changed_by, ...rest } = entry();
+  assert.deepEqual([isolation.network, init_timeout, changed_by], ["loopback", "75s", "web UI"]);
+  const { isolation: _, ...others } = before;
+  assert.deepEqual(rest, others);
+  await world.rest("PATCH", "/api/v1/servers/files", { isolation: before.isolation ?? null, init_timeout: null });
+  await world.connected("files");
+  await page.context().close();
+});
+
+await check("a tool is disabled and enabled on its page", async () => {
+  const page = await signedIn(world);
+  await page.goto(`${world.url}/ui/tools/files/fail`);
+  await page.getByRole("button", { name: "Disable fail" }).click();
+  await page.getByRole("button", { name: "Enable fail" }).waitFor();
+  assert.equal(page.url(), `${world.url}/ui/tools/files/fail`);
+  assert.equal((await world.rest("GET", "/api/v1/servers/files/tools")).tools.find((tool) => tool.name === "fail").disabled, true);
+  await page.getByRole("button", { name: "Enable fail" }).click();
+  await page.getByRole("button", { name: "Disable fail" }).waitFor();
+  await page.context().close();
+});
+
+await check("a client is connected with a profile, which the page shows before", async () => {
+  const page = await signedIn(world);
+  const file = path.join(world.home, ".cursor", "mcp.json");
+  const before = readFileSync(file, "utf8");
+  await world.rest("PUT", "/api/v1/profiles/work", { servers: ["files"] });
+  await page.goto(`${world.url}/ui/clients/cursor`);
+  await page.getByLabel("Servers that it sees").selectOption("work");
+  await page.locator("pre").getByText("/mcp/p/work").waitFor();
+  await page.getByRole("button", { name: "Connect" }).click();
+  await page.getByRole("button", { name: /^Disconnect/ }).waitFor();
+  assert.match(readFileSync(file, "utf8"), /\/mcp\/p\/work"/);
+  await page.getByRole("link", { name: /^Choose profile/ }).click();
+  await page.getByLabel("Replace the entry").check();
+  await page.getByRole("button", { name: "Connect" }).click();
+  await page.getByRole("button", { name: /^Disconnect/ }).waitFor();
+  assert.match(readFileSync(file, "utf8"), /\/mcp"/);
+  await page.getByRole("button", { name: /^Disconnect/ }).click();
+  await page.getByRole("link", { name: /^Connect/ }).waitFor();
+  await world.rest("DELETE", "/api/v1/profiles/work");
+  writeFileSync(file, before);
   await page.context().close();
 });
 
@@ -341,16 +448,16 @@ await check("a settings page that was opened earlier does not overwrite a newer 
   };
   const save = () => page.getByRole("button", { name: "Save changes" }).click();
   await open(21);
-  await page.getByLabel(/^call_tool_timeout/).fill("3m");
+  await page.getByLabel("Longest tool call").fill("3m");
   await save();
   await page.getByText("Saved.").waitFor();
   assert.deepEqual([config().tools_limit, config().call_tool_timeout], [21, "3m"]);
   await open(22);
-  await page.getByLabel(/^tools_limit/).fill("23");
+  await page.getByLabel("Tools per search result").fill("23");
   await save();
   await page.getByRole("alert").getByText("was changed elsewhere").waitFor();
   assert.equal(config().tools_limit, 22);
-  assert.equal(await page.getByLabel(/^tools_limit/).inputValue(), "23", "the input is kept");
+  assert.equal(await page.getByLabel("Tools per search result").inputValue(), "23", "the input is kept");
   await save();
   await page.getByText("Saved.").waitFor();
   assert.equal(config().tools_limit, 23);
@@ -404,12 +511,12 @@ await check("the tools of a server with many are in pages", async () => {
   await world.rest("POST", "/api/v1/servers", { ...world.entry("many", tools), quarantined: false });
   await world.connected("many");
   const page = await signedIn(world);
-  for (const view of ["/ui/servers/many", "/ui/review/many", "/ui/tools", "/ui/tools?server=many&offset=50"]) {
+  for (const view of ["/ui/servers/many", "/ui/review/many", "/ui/tools", "/ui/tools?server=many&offset=30"]) {
     const bytes = (await (await page.goto(world.url + view)).body()).length;
     assert.ok(bytes < 70_000, `${view} has ${bytes} bytes`);
   }
   await page.getByRole("link", { name: "Next" }).click();
-  await page.getByText("101–120 of 120").waitFor();
+  await page.getByText("61–90 of 120").waitFor();
   await world.rest("DELETE", "/api/v1/servers/many");
   await page.context().close();
 });

@@ -147,6 +147,8 @@ pub struct ActivityUsage {
     pub window: String,
     pub generated_at: String,
     pub tools: Vec<ToolUsage>,
+    /// The calls of each server, with an empty `tool`.
+    pub servers: Vec<ToolUsage>,
     /// Equal parts of the window, the oldest first.
     pub timeline: Vec<UsagePeriod>,
 }

@@ -27,6 +27,9 @@ pub struct ConnectRequest {
     /// Name of the entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
+    /// The profile whose servers the client is to see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     /// Replaces an entry with the same name.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,

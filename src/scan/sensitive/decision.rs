@@ -27,9 +27,11 @@ pub enum Action {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Policy {
-    /// For arguments, from the AI client to the server.
+    /// Action on arguments with something like a secret: `off`, `warn` (mark the call), `redact` or `block`.
+    #[schemars(title = "Sensitive data in arguments")]
     pub arguments: Action,
-    /// For results, from the server.
+    /// Action on results with something like a secret: `off`, `warn` (mark the call), `redact` or `block`.
+    #[schemars(title = "Sensitive data in results")]
     pub results: Action,
 }
 

@@ -115,12 +115,17 @@ pub(super) async fn switch_tool(
     State(pages): Core,
     Extension(visitor): Who,
     Path((name, tool, action)): Path<(String, String, String)>,
+    Extension(Submitted(fields)): Sent,
 ) -> Response {
+    let back = match fields.text("back") {
+        "tool" => format!("/ui/tools/{}/{}", encoded(&name), encoded(&tool)),
+        _ => format!("/ui/servers/{}", encoded(&name)),
+    };
     let path = format!("/api/v1/servers/{}/tools/{}/enabled", encoded(&name), encoded(&tool));
     let enabled = action == "enable";
     let switched = pages.api.post(&path, Some(json!(ToolSwitch { enabled }))).await;
     let word = if enabled { "Enabled" } else { "Disabled" };
-    pages.finish(&visitor, switched, format!("{word} `{tool}`."), &format!("/ui/servers/{}", encoded(&name)))
+    pages.finish(&visitor, switched, format!("{word} `{tool}`."), &back)
 }
 
 /// Changes a server's entry.
@@ -450,6 +455,7 @@ pub(super) async fn act_on_client(
         "connect" => {
             let request = ConnectRequest {
                 precondition_token: token.map(str::to_owned),
+                profile: Some(fields.text("profile")).filter(|name| !name.is_empty()).map(str::to_owned),
                 force: fields.has("force"),
                 ..ConnectRequest::default()
             };

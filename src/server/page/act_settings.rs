@@ -19,7 +19,7 @@ use crate::server::page::pages::Pages;
 use crate::server::page::settings_undo::{Change, SettingsChange, changed, put};
 use crate::server::page::show::settings_page;
 use crate::server::page::shown_values::{self, Edit, ShownValues};
-use crate::server::page::{privacy, settings};
+use crate::server::page::{privacy, setting, settings};
 
 type Core = State<Arc<Pages>>;
 type Who = Extension<Visitor>;
@@ -33,18 +33,18 @@ pub(super) async fn save_settings(
 ) -> Response {
     let answer = match pages.settings().await {
         Ok(answer) => answer,
-        Err(error) => return settings_page(&pages, &visitor, Some((error.message.as_str(), &fields))).await,
+        Err(error) => return settings_page(&pages, &visitor, "", Some((error.message.as_str(), &fields))).await,
     };
-    let changes = match settings::changes(&settings::settings(&schema(), &answer.config), &fields) {
+    let changes = match setting::changes(&settings::settings(&schema(), &answer.config), &fields) {
         Ok(changes) if changes.is_empty() => {
             return pages.then(&visitor, Ok("Nothing has changed.".to_owned()), "/ui/settings");
         }
         Ok(changes) => changes,
-        Err(sentence) => return settings_page(&pages, &visitor, Some((sentence.as_str(), &fields))).await,
+        Err(sentence) => return settings_page(&pages, &visitor, "", Some((sentence.as_str(), &fields))).await,
     };
     match apply(&pages, &answer.config, changes).await {
         Ok(saved) => pages.then(&visitor, Ok(done("Saved.", &saved)), "/ui/settings"),
-        Err(error) => settings_page(&pages, &visitor, Some((error.message.as_str(), &fields))).await,
+        Err(error) => settings_page(&pages, &visitor, "", Some((error.message.as_str(), &fields))).await,
     }
 }
 

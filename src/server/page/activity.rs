@@ -1,5 +1,6 @@
 //! The page *Activity*: calls, decisions and changes.
 
+use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -11,18 +12,16 @@ use crate::contract::api::{
 use crate::contract::tokens;
 use crate::server::page::form::Fields;
 use crate::server::page::layout::{
-    Frame, badge, bars, empty, encoded, foreign, grouped, heading, message, number, page, pager, periods, size, time,
+    Frame, badge, empty, encoded, foreign, grouped, heading, message, number, page, pager, size, time,
 };
 use crate::server::page::settings_undo::{self, SettingsChange};
+use crate::server::page::usage::{self, tokens_of};
 
 /// Records per page.
-pub(super) const PAGE: usize = 50;
+pub(super) const PAGE: usize = 30;
 
 /// Maximum number of servers in a selection. With more, the user enters the name.
 const MOST_OPTIONS: usize = 60;
-
-/// Maximum number of tools in the list by tool.
-pub(super) const MOST_TOOLS: usize = 20;
 
 /// The types of records to show.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -72,6 +71,8 @@ pub(super) struct Chosen {
     /// Empty for any.
     pub status: ActivityStatus,
     pub types: Types,
+    /// Only the latest entries; `None` for all.
+    pub since: Option<UsageWindow>,
     pub sensitive: bool,
     pub window: UsageWindow,
     pub offset: usize,
@@ -84,6 +85,7 @@ impl Chosen {
             server: query.text("server").to_owned(),
             status: query.text("status").into(),
             types: Types::of(query.text("kind")),
+            since: UsageWindow::of(query.text("since")),
             sensitive: query.has("sensitive"),
             window: UsageWindow::of(query.text("window")).unwrap_or_default(),
             offset: query.text("offset").parse().unwrap_or_default(),
@@ -91,13 +93,20 @@ impl Chosen {
     }
 
     /// Returns the query for REST.
-    pub(super) fn api_query(&self) -> String {
+    pub(super) fn api_query(&self, now: Timestamp) -> String {
         let types = self.types.api_words();
+        // In whole minutes: the query is part of the page, which should not change with each second.
+        let start = self.since.and_then(|since| {
+            let start = now.checked_sub(SignedDuration::from_secs(since.seconds())).ok()?;
+            Timestamp::from_second(start.as_second().div_euclid(60) * 60).ok()
+        });
+        let start = start.map(|start| start.to_string()).unwrap_or_default();
         let pairs = [
             ("q", &*self.text),
             ("server", &*self.server),
             ("status", self.status.word()),
             ("type", &*types),
+            ("start_time", &*start),
         ];
         let mut query: String = pairs
             .iter()
@@ -121,6 +130,7 @@ impl Chosen {
             ("server", &*self.server),
             ("status", self.status.word()),
             ("kind", self.types.word()),
+            ("since", self.since.map_or("", UsageWindow::word)),
             ("window", self.window.word()),
         ];
         let given: String = pairs
@@ -133,7 +143,7 @@ impl Chosen {
     }
 
     fn is_filtered(&self) -> bool {
-        !self.api_query().is_empty()
+        !self.api_query(Timestamp::UNIX_EPOCH).is_empty()
     }
 }
 
@@ -141,6 +151,7 @@ impl Chosen {
 #[derive(Debug, Default)]
 pub(super) struct Activity {
     pub chosen: Chosen,
+    pub now: Timestamp,
     pub list: ActivityList,
     pub usage: ActivityUsage,
     pub savings: TokenSavings,
@@ -149,11 +160,11 @@ pub(super) struct Activity {
 
 pub(super) fn view(frame: &Frame, activity: &Activity) -> Markup {
     let chosen = &activity.chosen;
-    let export = |format: &str| format!("/ui/activity/export?format={format}{}", chosen.api_query());
+    let export = |format: &str| format!("/ui/activity/export?format={format}{}", chosen.api_query(activity.now));
     let actions = html! { a.button href=(export("csv")) download { "Export CSV" } a.button href=(export("jsonl")) download { "Export JSON" } };
     let contents = html! {
         (heading("Activity", "Calls of tools, decisions and changes on this computer. Arguments and results are not stored unless you turn that on.", &actions))
-        (charts(activity))
+        (usage::view(&activity.usage, activity.chosen.window, &|window| chosen.link_to_window(window)))
         (savings(&activity.savings))
         (filters(activity))
         @if activity.list.activities.is_empty() {
@@ -179,6 +190,13 @@ fn filters(activity: &Activity) -> Markup {
         (ActivityStatus::Error.word(), "Failed"),
         (ActivityStatus::Blocked.word(), "Blocked"),
     ];
+    let times = [
+        ("", "Any time"),
+        (UsageWindow::Hour.word(), "Last hour"),
+        (UsageWindow::Day.word(), "Last 24 hours"),
+        (UsageWindow::Week.word(), "Last 7 days"),
+        (UsageWindow::Month.word(), "Last 30 days"),
+    ];
     let options = |name: &str, label: &str, given: &str, values: &[(&str, &str)]| {
         html! {
             label { span.hidden { (label) } select name=(name) data-submit {
@@ -190,6 +208,7 @@ fn filters(activity: &Activity) -> Markup {
         form.search.filters method="get" action="/ui/activity" role="search" {
             label { span.hidden { "Text" } input type="search" name="q" value=(chosen.text) placeholder="Tool, server, client or error" data-shortcut="/"; }
             (options("kind", "Type", chosen.types.word(), &Types::ALL.map(|(types, name)| (types.word(), name))))
+            (options("since", "Time", chosen.since.map_or("", UsageWindow::word), &times))
             (options("status", "Result", chosen.status.word(), &results))
             @if activity.servers.len() > MOST_OPTIONS {
                 label { span.hidden { "Server" } input name="server" value=(chosen.server) placeholder="Server" autocomplete="off"; }
@@ -199,41 +218,9 @@ fn filters(activity: &Activity) -> Markup {
                     @for server in &activity.servers { option value=(server) selected[*server == chosen.server] { (foreign(server)) } }
                 } }
             }
-            label.check { input type="checkbox" name="sensitive" value="1" checked[chosen.sensitive] data-submit; span { "Only with sensitive data" } }
+            label.check { input type="checkbox" name="sensitive" value="1" checked[chosen.sensitive] data-submit; span { "Sensitive data" } }
             input type="hidden" name="window" value=(chosen.window.word());
             button type="submit" { "Filter" }
-        }
-    }
-}
-
-fn charts(activity: &Activity) -> Markup {
-    let usage = &activity.usage;
-    let windows = [
-        (UsageWindow::Hour, "Hour"),
-        (UsageWindow::Day, "Day"),
-        (UsageWindow::Week, "Week"),
-        (UsageWindow::Month, "Month"),
-    ];
-    let calls: u64 = usage.timeline.iter().map(|period| period.calls).sum();
-    html! {
-        section.panel aria-labelledby="usage" {
-            div.between {
-                h2 #usage { (number(usize::try_from(calls).unwrap_or(usize::MAX), "call", "calls")) }
-                nav.tabs aria-label="Time" { @for (window, name) in windows {
-                    a href=(activity.chosen.link_to_window(window)) aria-current=[(window == activity.chosen.window).then_some("true")] { (name) }
-                } }
-            }
-            @if calls > 0 { (bars(&periods(usage), "Calls over time")) } @else { p.quiet { "No calls in this period." } }
-            @if !usage.tools.is_empty() {
-                details { summary { "By tool" } div.table { table {
-                    thead { tr { th { "Tool" } th.right { "Calls" } th.right { "Failed" } th.right { "Median time" } th.right { "95 % within" } th.right { "Results" } th.right { "Tokens in" } th.right { "Tokens out" } } }
-                    tbody { @for tool in usage.tools.iter().take(MOST_TOOLS) { tr {
-                        td.name { (foreign(&tool.server)) ":" (foreign(&tool.tool)) }
-                        td.right { (tool.calls) } td.right { (tool.errors) } td.right { (tool.p50_ms) " ms" } td.right { (tool.p95_ms) " ms" }
-                        td.right { (size(tool.total_resp_bytes)) } td.right { (tokens_of(tool.total_req_tokens)) } td.right { (tokens_of(tool.total_resp_tokens)) }
-                    } } }
-                } } }
-            }
         }
     }
 }
@@ -269,10 +256,6 @@ fn savings(savings: &TokenSavings) -> Markup {
             }
         }
     }
-}
-
-fn tokens_of(tokens: u64) -> String {
-    grouped(i64::try_from(tokens).unwrap_or(i64::MAX))
 }
 
 /// One record in a table with the columns time, what, client, result and duration.
@@ -362,11 +345,12 @@ pub(super) fn details(frame: &Frame, record: &ActivityRecord, config: &Value) ->
             @if let Some(tokens) = record.request_tokens { dt { "Tokens in" } dd { (tokens_of(tokens)) } }
             @if let Some(tokens) = record.response_tokens { dt { "Tokens out" } dd { (tokens_of(tokens)) } }
             @if let Some(tokens) = record.saved_tokens { dt { "Tokens saved" } dd { (grouped(tokens)) } }
-            @if let Some(Value::Object(metadata)) = &record.metadata { @for (key, value) in metadata {
+            @if let Some(Value::Object(metadata)) = &record.metadata { @for (key, value) in metadata.iter().filter(|(key, _)| change.is_none() || *key != "settings") {
                 dt { (foreign(key)) } dd { code { (foreign(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))) } }
             } }
             dt { "ID" } dd { code { (record.id) } }
         } }
+        @if let Some(change) = &change { section.panel aria-labelledby="changed" { h2 #changed { "Changed settings" } (settings_undo::values(change)) } }
         @if record.kind.is_call() { (bodies(record)) }
     };
     page(frame, "/ui/activity", &what(record), &contents)
@@ -401,14 +385,21 @@ mod tests {
     #[test]
     fn filters_reach_rest_and_survive_paging() {
         let chosen = Chosen::of(&Fields::parse("q=a%26b&status=error&kind=calls&sensitive=1&offset=50&window=x"));
-        assert_eq!(chosen.api_query(), "&q=a%26b&status=error&type=tool_call%2Cinternal_tool_call&sensitive_data=true");
+        assert_eq!(
+            chosen.api_query(Timestamp::UNIX_EPOCH),
+            "&q=a%26b&status=error&type=tool_call%2Cinternal_tool_call&sensitive_data=true"
+        );
         assert!(chosen.link(100).contains("q=a%26b&") && chosen.link(100).ends_with("offset=100"));
         assert_eq!(chosen.window, UsageWindow::Day);
-        let changes = Chosen::of(&Fields::parse("kind=changes")).api_query();
+        let changes = Chosen::of(&Fields::parse("kind=changes")).api_query(Timestamp::UNIX_EPOCH);
         let all =
             "quarantine_change,tool_quarantine_change,config_change,server_change,server_fix,system_start,system_stop";
         assert_eq!(changes, format!("&type={}", encoded(all)));
         assert!(!Chosen::of(&Fields::default()).is_filtered());
+        let latest = Chosen::of(&Fields::parse("since=24h"));
+        assert!(latest.is_filtered() && latest.link(30).contains("since=24h&"), "{}", latest.link(30));
+        let now = "2026-01-02T10:02:07Z".parse().unwrap();
+        assert_eq!(latest.api_query(now), format!("&start_time={}", encoded("2026-01-01T10:02:00Z")));
     }
 
     #[test]
@@ -459,7 +450,8 @@ mod tests {
             row,
             "10,010",
             "9,009",
-            "1,001</td><td class=\"right\">2,002",
+            ">1,001<",
+            ">2,002<",
             "How this is calculated",
             "o200k",
         ] {

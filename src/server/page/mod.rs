@@ -19,13 +19,17 @@ mod privacy;
 mod profiles;
 mod review;
 mod server_log;
+mod server_options;
 mod servers;
+mod setting;
 mod settings;
+mod settings_form;
 mod settings_undo;
 mod setup;
 mod show;
 mod shown_values;
 mod tools;
+mod usage;
 
 use std::sync::Arc;
 
@@ -59,6 +63,7 @@ pub fn router(app: Arc<App>, rest: Router, events: Router, hosts: Option<Vec<Str
         .route("/ui/servers/{name}/log", get(server_log::show))
         .route("/ui/servers/{name}/log/stream", get(server_log::stream))
         .route("/ui/servers/{name}/edit", post(act::edit_server))
+        .route("/ui/servers/{name}/options", get(server_options::show).post(server_options::save))
         .route("/ui/servers/{name}/fix", post(act::fix_server))
         .route("/ui/servers/{name}/{action}", post(act::act_on_server))
         .route("/ui/servers/{name}/tools/{tool}/{action}", post(act::switch_tool))

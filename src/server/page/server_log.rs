@@ -12,6 +12,7 @@ use futures_util::stream;
 use maud::{Markup, html};
 
 use crate::os::files;
+use crate::server::logging::newest_log;
 use crate::server::page::access::Visitor;
 use crate::server::page::api::unknown_server;
 use crate::server::page::form::Fields;
@@ -45,6 +46,14 @@ pub(super) async fn read(pages: &Pages, name: &str, most: usize) -> ServerLog {
     }
 }
 
+/// Reads the end of MCPProxy's own log.
+pub(super) async fn read_own(pages: &Pages) -> Vec<String> {
+    let logs = pages.app.root.logs();
+    let read = tokio::task::spawn_blocking(move || files::lines_after(&newest_log(&logs)?, 0).ok()).await;
+    let (lines, _) = read.ok().flatten().unwrap_or_default();
+    latest(lines, FEW, LONGEST / 4)
+}
+
 /// Returns the last lines: at most `most`, with at most `longest` bytes. A line that alone is longer is cut.
 fn latest(lines: Vec<String>, most: usize, longest: usize) -> Vec<String> {
     let mut room = longest;
@@ -74,7 +83,7 @@ pub(super) fn view(name: &str, log: &ServerLog) -> Markup {
 }
 
 /// Renders lines with their times.
-fn lines(lines: &[String]) -> Markup {
+pub(super) fn lines(lines: &[String]) -> Markup {
     html! {
         @for line in lines {
             @let (time, text) = split(line);
@@ -87,7 +96,9 @@ fn lines(lines: &[String]) -> Markup {
 /// Returns the time that MCPProxy wrote before a line, and the line.
 fn split(line: &str) -> (Option<&str>, &str) {
     match line.split_once(' ') {
-        Some((time, text)) if time.len() == 24 && time.parse::<jiff::Timestamp>().is_ok() => (Some(time), text),
+        Some((time, text)) if (20..=30).contains(&time.len()) && time.parse::<jiff::Timestamp>().is_ok() => {
+            (Some(time), text)
+        }
         _ => (None, line),
     }
 }
@@ -156,6 +167,8 @@ mod tests {
             shown.contains("<time datetime=\"2026-01-02T03:04:05.678Z\" data-clock>03:04:05</time> &lt;b&gt;ready"),
             "{shown}"
         );
+        let own = lines(&["2026-01-02T03:04:05.678901Z  INFO mcpproxy: ready".to_owned()]).into_string();
+        assert!(own.contains("data-clock>03:04:05</time>  INFO mcpproxy: ready"), "{own}");
         assert!(shown.contains("older line\n") && shown.contains("/ui/servers/a%20b/log/stream?from=7"), "{shown}");
     }
 

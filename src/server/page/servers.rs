@@ -16,7 +16,7 @@ use crate::server::page::server_log::{self, ServerLog};
 use crate::server::page::shown_values;
 
 /// Servers per page.
-const PAGE: usize = 40;
+const PAGE: usize = 25;
 /// Maximum number of tools on the page of a server.
 const MOST_TOOLS: usize = 40;
 
@@ -282,7 +282,6 @@ pub(super) fn tool_state(tool: &ServerTool) -> (&'static str, &'static str) {
     }
 }
 
-/// Renders the server's entry, with forms that change it.
 /// Returns the values that the form of a server's entry shows, by their keys.
 pub(super) fn shown_entry(review: &Review) -> Vec<(&'static str, String)> {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
@@ -294,11 +293,13 @@ pub(super) fn shown_entry(review: &Review) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// Renders the server's entry, with forms that change it.
 fn entry(frame: &Frame, base: &str, details: &Details) -> Markup {
     let review = &details.review;
     html! {
         section.panel aria-labelledby="edit" {
-            h2 #edit { "Configuration" }
+            div.between { h2 #edit { "Configuration" } a.button href={(base) "/options"} { "All options" } }
+            @if let Some(isolation) = &review.isolation { p.quiet { "Isolation: " (foreign(&isolation.summary)) } }
             form.fields method="post" action={(base) "/edit"} {
                 (token(frame))
                 (shown_values::field(shown_entry(review)))
@@ -416,11 +417,11 @@ mod tests {
         let shown = |query: &str| list(&Frame::default(), &servers, &Chosen::of(&Fields::parse(query))).into_string();
         let first = shown("");
         assert!(
-            first.len() < 60_000 && first.contains("1–40 of 1000") && first.contains("server-0039"),
+            first.len() < 60_000 && first.contains("1–25 of 1000") && first.contains("server-0024"),
             "{}",
             first.len()
         );
-        assert!(shown("offset=40").contains("server-0040") && !shown("offset=40").contains("server-0039"));
+        assert!(shown("offset=25").contains("server-0025") && !shown("offset=25").contains("server-0024"));
         let one = shown("q=0123");
         assert!(one.contains("server-0123") && !one.contains("aria-label=\"Pages\""));
         assert!(shown("state=bad").contains("of 500"));

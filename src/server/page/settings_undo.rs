@@ -169,7 +169,8 @@ fn name(change: &SettingsChange) -> String {
     change.keys.iter().map(|key| key.path.join(".")).collect::<Vec<_>>().join(", ")
 }
 
-fn values(change: &SettingsChange) -> Markup {
+/// Renders the values before and after a change.
+pub(super) fn values(change: &SettingsChange) -> Markup {
     html! {
         dl.diff { @for key in &change.keys {
             dt { code { (foreign(&key.path.join("."))) } }

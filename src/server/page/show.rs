@@ -34,7 +34,8 @@ use crate::server::page::settings::Settings;
 use crate::server::page::settings_undo::SettingsChange;
 use crate::server::page::tools::{Tools, Trial};
 use crate::server::page::{
-    activity, add, clients, health, home, privacy, profiles, review, server_log, servers, settings, tools,
+    activity, add, clients, health, home, privacy, profiles, review, server_log, servers, setting, settings, tools,
+    usage,
 };
 use crate::server::rest::{diagnostics, views};
 
@@ -211,19 +212,21 @@ pub(super) async fn trial(pages: &Pages, server: &str, tool: &str) -> Result<Tri
 
 pub(super) async fn show_activity(State(pages): Core, Extension(visitor): Who, request: Request) -> Response {
     let chosen = Chosen::of(&Fields::parse(request.uri().query().unwrap_or_default()));
+    let now = crate::os::clock::now();
     let path = format!(
         "/api/v1/activity?exclude_payloads=true&limit={}&offset={}{}",
         activity::PAGE,
         chosen.offset,
-        chosen.api_query()
+        chosen.api_query(now)
     );
-    let usage = format!("/api/v1/activity/usage?window={}&top={}", chosen.window.word(), activity::MOST_TOOLS);
+    let by_tool = format!("/api/v1/activity/usage?window={}&top={}", chosen.window.word(), usage::MOST);
     let shown = Activity {
         list: pages.api.get(&path).await.unwrap_or_default(),
-        usage: pages.api.get(&usage).await.unwrap_or_default(),
+        usage: pages.api.get(&by_tool).await.unwrap_or_default(),
         savings: savings(&pages).await,
         servers: pages.app.upstreams.snapshots().iter().map(|server| server.config.name.clone()).collect(),
         chosen,
+        now,
     };
     activity::view(&pages.frame(&visitor).await, &shown).into_response()
 }
@@ -250,26 +253,47 @@ pub(super) async fn show_clients(State(pages): Core, Extension(visitor): Who) ->
     let shown = Clients {
         clients: ai_clients(&pages).await,
         endpoint: pages.mcp_url(),
+        has_profiles: !pages.app.config.current().profiles.is_empty(),
     };
     clients::list(&pages.frame(&visitor).await, &shown).into_response()
 }
 
-pub(super) async fn show_client(State(pages): Core, Extension(visitor): Who, Path(id): Path<String>) -> Response {
+pub(super) async fn show_client(
+    State(pages): Core,
+    Extension(visitor): Who,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
+    let query = Fields::parse(request.uri().query().unwrap_or_default());
+    let profiles = pages.app.config.current().profiles.iter().map(|profile| profile.name.clone()).collect();
+    let chosen = clients::ChosenProfile {
+        name: query.text("profile").to_owned(),
+        profiles,
+    };
     let path = format!("/api/v1/connect/{}", encoded(&id));
     let client: Result<AiClient, ApiError> = pages.api.get(&path).await;
-    let preview: Result<ConnectPreview, ApiError> = pages.api.get(&format!("{path}/preview")).await;
+    let preview: Result<ConnectPreview, ApiError> =
+        pages.api.get(&format!("{path}/preview?profile={}", encoded(&chosen.name))).await;
     match (client, preview) {
-        (Ok(client), Ok(preview)) => clients::preview(&pages.frame(&visitor).await, &client, &preview).into_response(),
+        (Ok(client), Ok(preview)) => {
+            clients::preview(&pages.frame(&visitor).await, &client, &preview, &chosen).into_response()
+        }
         (Err(error), _) | (_, Err(error)) => pages.failed(&visitor, &error).await,
     }
 }
 
-pub(super) async fn show_settings(State(pages): Core, Extension(visitor): Who) -> Response {
-    settings_page(&pages, &visitor, None).await
+pub(super) async fn show_settings(State(pages): Core, Extension(visitor): Who, request: Request) -> Response {
+    let query = Fields::parse(request.uri().query().unwrap_or_default());
+    settings_page(&pages, &visitor, query.text("q"), None).await
 }
 
-/// Renders the settings; if they could not be saved, with the reason and the user's input.
-pub(super) async fn settings_page(pages: &Pages, visitor: &Visitor, failed: Option<(&str, &Fields)>) -> Response {
+/// Renders the settings with all words of `query`; if they could not be saved, with the reason and the user's input.
+pub(super) async fn settings_page(
+    pages: &Pages,
+    visitor: &Visitor,
+    query: &str,
+    failed: Option<(&str, &Fields)>,
+) -> Response {
     let answer = match (pages.settings().await, failed) {
         (Ok(answer), _) => answer,
         (Err(_), Some(_)) => ShownSettings::default(),
@@ -278,7 +302,7 @@ pub(super) async fn settings_page(pages: &Pages, visitor: &Visitor, failed: Opti
     };
     let mut found = settings::settings(&schema(), &answer.config);
     if let Some((_, fields)) = failed {
-        settings::keep_entered(&mut found, fields);
+        setting::keep_entered(&mut found, fields);
     }
     let error = failed.map(|(error, _)| error);
     let status = if error.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
@@ -288,6 +312,7 @@ pub(super) async fn settings_page(pages: &Pages, visitor: &Visitor, failed: Opti
         changes.activities.iter().filter_map(SettingsChange::of).take(settings::MOST_CHANGES).collect();
     let shown = Settings {
         settings: &found,
+        query,
         path: &answer.path,
         config: &answer.config,
         changes: &changes,
@@ -341,9 +366,13 @@ pub(super) async fn show_privacy(State(pages): Core, Extension(visitor): Who, re
 
 pub(super) async fn show_health(State(pages): Core, Extension(visitor): Who) -> Response {
     let found = diagnostics::found(&pages.app).await;
-    let directory = pages.app.root.path().display().to_string();
-    health::view(&pages.frame_with(&visitor, &found), &found, &pages.servers(), &pages.app.status(), &directory)
-        .into_response()
+    let shown = health::Health {
+        servers: pages.servers(),
+        status: pages.app.status(),
+        data_directory: pages.app.root.path().display().to_string(),
+        log: server_log::read_own(&pages).await,
+    };
+    health::view(&pages.frame_with(&visitor, &found), &found, &shown).into_response()
 }
 
 pub(super) async fn unknown(State(pages): Core, Extension(visitor): Who) -> Response {

@@ -13,7 +13,7 @@ use crate::server::rest::views;
 use crate::upstream::snapshot::Snapshot;
 
 /// Maximum number of tools on one page.
-pub(super) const PAGE: usize = 50;
+pub(super) const PAGE: usize = 30;
 
 /// The page's data.
 #[derive(Debug, Default)]
@@ -101,7 +101,7 @@ fn reasons(why: &RankExplanation) -> Markup {
                 @if word.matches.is_empty() { " no match" } @else { " +" (format!("{:.2}", word.adds)) " " (message(&word.matches)) }
             }
         } }
-        p.quiet { "The search contains " (percent(why.share_of_name)) " of the words in the tool’s name, and the tool " (percent(why.share_of_query)) " of the words in the search." }
+        p.quiet { (percent(why.share_of_query)) " of the search’s words are in the tool; " (percent(why.share_of_name)) " of the words in its name are in the search." }
     }
 }
 
@@ -159,7 +159,7 @@ pub(super) fn details(frame: &Frame, trial: &Trial) -> Markup {
     let is_available = kind == "good";
     let contents = html! {
         p.crumbs { a href="/ui/tools" { "Tools" } " / " a href={"/ui/servers/" (encoded(&tool.server_name))} { (foreign(&tool.server_name)) } }
-        (heading(&foreign(&tool.name), "", &html! {}))
+        (heading(&foreign(&tool.name), "", &switch(frame, tool)))
         p.state { (badge(kind, word)) @if !trial.call_with.is_empty() { " AI clients call it with " code { (trial.call_with) } } }
         p.foreign { (foreign(&tool.description)) }
         section.panel aria-labelledby="try" {
@@ -180,6 +180,18 @@ pub(super) fn details(frame: &Frame, trial: &Trial) -> Markup {
         details.panel { summary { "Schema" } pre.code tabindex="0" { (foreign(&serde_json::to_string_pretty(&tool.schema).unwrap_or_default())) } }
     };
     page(frame, "/ui/tools", &tool.name, &contents)
+}
+
+/// Renders the button that enables or disables a tool, and returns to its page.
+fn switch(frame: &Frame, tool: &ServerTool) -> Markup {
+    let (action, label) = if tool.disabled { ("enable", "Enable") } else { ("disable", "Disable") };
+    html! {
+        form.inline method="post" action={"/ui/servers/" (encoded(&tool.server_name)) "/tools/" (encoded(&tool.name)) "/" (action)} {
+            (token(frame))
+            input type="hidden" name="back" value="tool";
+            button type="submit" { (label) span.hidden { " " (tool.name) } }
+        }
+    }
 }
 
 fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
@@ -342,7 +354,7 @@ mod tests {
             "+2.50 ",
             "synonym <code>delet</code>",
             "no match",
-            "The search contains 50 % of the words in the tool’s name, and the tool 75 % of the words in the search.",
+            "75 % of the search’s words are in the tool; 50 % of the words in its name are in the search.",
             "started: 9; 7 led to a call (4 to the best tool, 6 to one of the best five)",
         ] {
             assert!(text.contains(said), "{said}: {text}");

@@ -128,6 +128,7 @@ pub async fn usage(State(app): State<Arc<App>>, Query(query): Query<ActivityQuer
     with_log(&app, move |log| {
         let mut usage = log.usage(window, query.top == Some(0));
         usage.tools.truncate(query.top.unwrap_or(usize::MAX));
+        usage.servers.truncate(query.top.unwrap_or(usize::MAX));
         ok(usage)
     })
     .await

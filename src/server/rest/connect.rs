@@ -23,6 +23,7 @@ use crate::server::state::App;
 #[derive(Deserialize)]
 pub struct Named {
     server_name: Option<String>,
+    profile: Option<String>,
 }
 
 pub async fn list(State(app): State<Arc<App>>) -> Response {
@@ -37,13 +38,19 @@ pub async fn look(State(app): State<Arc<App>>, Path(id): Path<String>) -> Respon
 pub async fn preview(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    Query(Named { server_name }): Query<Named>,
+    Query(Named { server_name, profile }): Query<Named>,
 ) -> Response {
     let Some(client) = known_clients::client(&id) else { return unknown(&id) };
-    let preview = move |homes: &Homes, proxy: &Proxy| match edit::preview(client, homes, proxy, server_name.as_deref())
-    {
-        Ok(preview) => ok(preview),
-        Err(refused) => not_done(&refused),
+    let profile = match known_profile(&app, profile) {
+        Ok(profile) => profile,
+        Err(sentence) => return failed(FailureKind::Invalid, sentence),
+    };
+    let preview = move |homes: &Homes, proxy: &Proxy| {
+        let proxy = proxy.clone().within(profile);
+        match edit::preview(client, homes, &proxy, server_name.as_deref()) {
+            Ok(preview) => ok(preview),
+            Err(refused) => not_done(&refused),
+        }
     };
     with_files(&app, preview).await
 }
@@ -74,11 +81,29 @@ async fn change(app: &App, id: &str, body: &[u8], operation: impl FnOnce(&Connec
     let Ok(request) = read else {
         return failed(
             FailureKind::Invalid,
-            "expected a JSON object: `server_name`, `force`, `precondition_token` or `backup_name`",
+            "expected a JSON object: `server_name`, `profile`, `force`, `precondition_token` or `backup_name`",
         );
     };
+    let profile = match known_profile(app, request.profile.clone()) {
+        Ok(profile) => profile,
+        Err(sentence) => return failed(FailureKind::Invalid, sentence),
+    };
     let operation = operation(&request);
-    with_files(app, move |homes, proxy| answer(client, homes, proxy, &request, &operation)).await
+    let act =
+        move |homes: &Homes, proxy: &Proxy| answer(client, homes, &proxy.clone().within(profile), &request, &operation);
+    with_files(app, act).await
+}
+
+/// Returns the profile of a request; `None` without one.
+///
+/// # Errors
+/// The profile does not exist.
+fn known_profile(app: &App, profile: Option<String>) -> Result<Option<String>, String> {
+    let Some(name) = profile.filter(|name| !name.is_empty()) else { return Ok(None) };
+    if app.config.current().profiles.iter().any(|known| known.name == name) {
+        return Ok(Some(name));
+    }
+    Err(format!("unknown profile `{name}`; `mcpproxy profile list` lists all profiles"))
 }
 
 fn answer(

@@ -250,7 +250,7 @@ const OPERATIONS: &[Operation] = &[
             "The change that connecting the client would make",
             data::<ConnectPreview>,
         ),
-        &["server_name"],
+        &["server_name", "profile"],
     ),
     post(
         "/api/v1/connect/{client}",
