@@ -56,7 +56,7 @@ impl Signature {
     pub fn short(tool: &Tool) -> impl Iterator<Item = Signature> + '_ {
         let first = (required(tool).count().max(MOST_IN_SHORT), LONGEST_DESCRIPTION);
         let sizes = std::iter::once(first).chain(SHORTER);
-        sizes.map(|(parameters, description)| Signature::marked(tool, parameters, description))
+        sizes.map(move |(parameters, description)| Signature::marked(tool, parameters, description))
     }
 
     /// Returns the shortest signature, which shows neither parameters nor a description.

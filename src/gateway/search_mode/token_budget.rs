@@ -92,7 +92,8 @@ fn a_result_takes_at_most_1000_tokens_with_odd_tools() {
         let names: Vec<String> = if required { named.keys().cloned().collect() } else { Vec::new() };
         json!({"type": "object", "properties": named, "required": names})
     };
-    let deep = (0..30).rev().fold(json!({"type": "string"}), |inner, n| json!({"properties": {format!("p{n}"): inner}}));
+    let deep =
+        (0..30).rev().fold(json!({"type": "string"}), |inner, n| json!({"properties": {format!("p{n}"): inner}}));
     let choices: Vec<String> = (0..8).map(|n| format!("v{n}A9x")).collect();
     let usual = json!({"properties": {"id": {"type": "string"}}, "required": ["id"]});
     for (what, description, schema) in [
