@@ -112,7 +112,7 @@ impl TermIndex {
     }
 
     /// Returns the terms with the smallest number of typing mistakes, and that number. `wheather` does not mean `whether`,
-    /// so words that a search leaves out are no corrections.
+    /// so the words that a search leaves out are never corrections.
     pub fn corrected(&self, word: &str, words: &Words) -> (usize, Vec<TermId>) {
         let letters: Vec<char> = word.chars().collect();
         let (mut fewest, mut found) = (accepted(letters.len()), Vec::new());
