@@ -307,6 +307,8 @@ impl ToolIndex {
                 None => Some(None),
             };
             let parts = if is_known(&word) { None } else { spelling::split_joined(&word.word, known) };
+            // `forcast` is a mistyped `forecast` rather than the known parts `forc` and `ast`.
+            let parts = parts.filter(|_| !self.has_one_mistake(&word));
             match parts {
                 Some((one, other)) => words.extend([one, other].into_iter().flatten().map(|(part, term)| QueryWord {
                     word: part,
@@ -318,6 +320,12 @@ impl ToolIndex {
             }
         }
         words
+    }
+
+    /// Whether a known word differs from this one by a single typing mistake.
+    fn has_one_mistake(&self, word: &QueryWord) -> bool {
+        let (mistakes, ids) = self.terms.corrected(&word.word, &self.words);
+        word.correctable && mistakes <= 1 && !ids.is_empty()
     }
 
     /// Returns the terms that a word matches, with their weights.
@@ -356,10 +364,16 @@ impl ToolIndex {
             return meanings;
         }
         if word.correctable {
-            let (mistakes, ids) = self.terms.corrected(&word.word);
+            let (mistakes, ids) = self.terms.corrected(&word.word, &self.words);
             let starts = if ids.is_empty() { self.terms.with_same_start(&word.term) } else { Vec::new() };
+            let spelling = weights.spelling / mistakes.max(1) as f32;
             for id in ids {
-                add(id, weights.spelling / mistakes.max(1) as f32 * weight(id), Relation::Spelling);
+                add(id, spelling * weight(id), Relation::Spelling);
+                let related = self.terms.stem(id).map_or(&[][..], synonyms::of).iter();
+                for synonym in related.filter_map(|synonym| self.terms.id(synonym)) {
+                    let worth = weights.synonym * long * weight(synonym).min(weight(id));
+                    add(synonym, spelling * worth, Relation::Synonym);
+                }
             }
             for id in starts {
                 add(id, weights.prefix * weight(id), Relation::Start);
@@ -506,6 +520,25 @@ mod tests {
         for query in ["Wetter in Berlin", "météo à Lyon", "cuaca di Jakarta"] {
             assert_eq!(index.search(query, 1).len(), 1, "{query}");
         }
+    }
+
+    #[test]
+    fn typing_mistakes_mean_words_that_name_things() {
+        let index = ToolIndex::of(&[
+            server("sky", tools(&[("get_forecast", "Weather of the week"), ("force_ast", "Forces the AST")])),
+            server("disk", tools(&[("remove_note", "Checks whether it is there, and removes it")])),
+        ]);
+        let first = |query| index.search(query, 1).first().map(|found| found.entry.tool.name.to_string());
+        assert_eq!(first("forcast").as_deref(), Some("get_forecast"));
+        assert_eq!(first("wheather").as_deref(), Some("get_forecast"), "not `whether`");
+        let index = ToolIndex::of(&[server(
+            "disk",
+            tools(&[("remove_note", "Removes a note"), ("delete_nothing", "Does not")]),
+        )]);
+        let removes = index.explain("delte note", "disk", "remove_note").unwrap();
+        assert!(removes.words[0].adds > 0.0, "a synonym of the corrected word: {removes:?}");
+        let apostrophe = |query| index.query_words(query);
+        assert_eq!(apostrophe("I'm sure it doesn't matter, what's there"), ["matter"]);
     }
 
     #[test]

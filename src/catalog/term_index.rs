@@ -111,8 +111,9 @@ impl TermIndex {
         longer.chain(shorter).collect()
     }
 
-    /// Returns the terms with the smallest number of typing mistakes, and that number.
-    pub fn corrected(&self, word: &str) -> (usize, Vec<TermId>) {
+    /// Returns the terms with the smallest number of typing mistakes, and that number. `wheather` does not mean `whether`,
+    /// so the words that a search leaves out are never corrections.
+    pub fn corrected(&self, word: &str, words: &Words) -> (usize, Vec<TermId>) {
         let letters: Vec<char> = word.chars().collect();
         let (mut fewest, mut found) = (accepted(letters.len()), Vec::new());
         let Some(first) = letters.first().filter(|_| letters.len() >= SHORTEST) else {
@@ -124,7 +125,9 @@ impl TermIndex {
             let Some(term) = self.of_spelled.get(number as usize).copied().flatten() else {
                 continue;
             };
-            let Some(mistakes) = distances.to(other, fewest) else { continue };
+            let Some(mistakes) = distances.to(other, fewest).filter(|_| !words.is_filler(other)) else {
+                continue;
+            };
             if mistakes < fewest {
                 found.clear();
                 fewest = mistakes;

@@ -45,14 +45,14 @@ pub struct Weights {
 impl Weights {
     /// The weights in use.
     pub const CHOSEN: Weights = Weights {
-        fields: [1.5, 3.0, 1.0, 0.5, 0.5],
+        fields: [1.5, 3.0, 1.0, 0.65, 0.65],
         k1: 1.2,
         b: 0.75,
-        synonym: 0.75,
+        synonym: 0.6,
         short_query: 8.0,
-        long_query: 0.5,
+        long_query: 0.75,
         prefix: 0.5,
-        spelling: 0.6,
+        spelling: 0.9,
         parts: 0.8,
         split_names: true,
         literal: 0.7,

@@ -18,9 +18,11 @@ use crate::gateway::search_mode::tool_entry::{Reduction, ToolEntry, cut};
 /// Maximum number of unavailable tools in a result.
 const MOST_LOCKED: usize = 10;
 
-/// Maximum number of tools that are shown in full by default, and their maximum total size in bytes.
+/// Maximum number of tools that are shown in full by default, and the tokens that they may take together.
 const MOST_FULL: usize = 2;
-const FULL_ROOM: usize = 1600;
+const FULL_TOKENS: u64 = 400;
+/// Tokens for each other tool. A tool also gets what those before it leave.
+const LINE_TOKENS: u64 = 56;
 
 /// Maximum length of the query in the result, in characters.
 const LONGEST_QUERY: usize = 200;
@@ -198,23 +200,20 @@ pub fn answer(
 
 /// Returns the entries of the result, best first.
 fn entries(params: &Params, found: &[Found<'_>]) -> Vec<ToolEntry> {
-    let mut room = FULL_ROOM;
-    let mut entries = Vec::with_capacity(found.len());
+    let (count, mut room) = (found.len(), FULL_TOKENS);
+    let mut left = FULL_TOKENS + LINE_TOKENS * count.saturating_sub(MOST_FULL) as u64;
+    let mut entries = Vec::with_capacity(count);
     for (at, found) in found.iter().enumerate() {
         let mut entry = match params.detail {
             Detail::Full => ToolEntry::full(found),
             Detail::Compact => ToolEntry::compact(found),
-            Detail::Mixed if at < MOST_FULL => {
-                let full = ToolEntry::full(found);
-                match room.checked_sub(full.bytes()) {
-                    Some(left) => {
-                        room = left;
-                        full
-                    }
-                    None => ToolEntry::line(found),
-                }
+            Detail::Mixed => {
+                let full = (at < MOST_FULL).then(|| ToolEntry::full(found)).filter(|full| full.tokens() <= room);
+                room = room.saturating_sub(full.as_ref().map_or(0, ToolEntry::tokens));
+                let entry = full.unwrap_or_else(|| ToolEntry::line(found, left / (count - at) as u64));
+                left = left.saturating_sub(entry.tokens());
+                entry
             }
-            Detail::Mixed => ToolEntry::line(found),
         };
         if params.debug {
             entry.add_origin(found);

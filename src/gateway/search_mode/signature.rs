@@ -1,4 +1,4 @@
-//! A tool on one line, for `retrieve_tools` with `detail: "compact"`.
+//! A tool on one line, for `retrieve_tools`.
 
 use rmcp::model::Tool;
 use serde_json::{Map, Value};
@@ -28,6 +28,8 @@ const LONGEST_CHOICES: usize = 80;
 const LONGEST_DEFAULT: usize = 24;
 const LONGEST_NAME: usize = 64;
 const LONGEST_DESCRIPTION: usize = 120;
+/// The same two limits for tools whose short signature has too many tokens: parameters, characters of the description.
+const SHORTER: [(usize, usize); 2] = [(4, 60), (2, 30)];
 
 /// Keywords that do not restrict the values of a parameter beyond what the signature shows.
 const PLAIN: [&str; 7] = ["type", "description", "title", "default", "examples", "enum", "items"];
@@ -46,12 +48,24 @@ const PLAIN_AT_THE_TOP: [&str; 9] = [
 impl Signature {
     /// Returns the signature of a tool.
     pub fn of(tool: &Tool) -> Signature {
-        Signature::with(tool, MOST_PARAMETERS)
+        Signature::with(tool, MOST_PARAMETERS, LONGEST_DESCRIPTION)
     }
 
-    /// Returns a signature with few optional parameters, and with a mark in `sig` for anything omitted.
-    pub fn short(tool: &Tool) -> Signature {
-        let mut short = Signature::with(tool, MOST_IN_SHORT);
+    /// Returns signatures with a mark in `sig` for anything omitted, longest first: one with few optional parameters, and
+    /// shorter ones for tools whose names, values or descriptions are long, or in a script with many tokens.
+    pub fn short(tool: &Tool) -> impl Iterator<Item = Signature> + '_ {
+        let first = (required(tool).count().max(MOST_IN_SHORT), LONGEST_DESCRIPTION);
+        let sizes = std::iter::once(first).chain(SHORTER);
+        sizes.map(move |(parameters, description)| Signature::marked(tool, parameters, description))
+    }
+
+    /// Returns the shortest signature, which shows neither parameters nor a description.
+    pub fn shortest(tool: &Tool) -> Signature {
+        Signature::marked(tool, 0, 0)
+    }
+
+    fn marked(tool: &Tool, parameters: usize, description: usize) -> Signature {
+        let mut short = Signature::with(tool, parameters, description);
         if short.lossy && !short.sig.contains('~') {
             let inner = short.sig.trim_start_matches('(').trim_end_matches(')');
             short.sig = if inner.is_empty() { "(~)".to_owned() } else { format!("({inner}, ~)") };
@@ -59,15 +73,14 @@ impl Signature {
         short
     }
 
-    /// Puts required parameters first. Omits optional ones beyond `most`.
-    fn with(tool: &Tool, most: usize) -> Signature {
+    /// Puts required parameters first. Omits those beyond `most`, and the description beyond `longest` characters.
+    fn with(tool: &Tool, most: usize, longest: usize) -> Signature {
         let schema = tool.input_schema.as_ref();
         let nothing = Map::new();
         let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&nothing);
-        let required: Vec<&str> =
-            schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let required: Vec<&str> = required(tool).collect();
         let is_required = |name: &str| required.contains(&name);
-        let most = most.max(required.len()).min(MOST_PARAMETERS);
+        let most = most.min(MOST_PARAMETERS);
         let mut lossy = schema.keys().any(|key| !PLAIN_AT_THE_TOP.contains(&key.as_str()))
             || properties.len() > most
             || required.iter().any(|name| !properties.contains_key(*name));
@@ -87,10 +100,15 @@ impl Signature {
         }
         Signature {
             sig: format!("({})", parts.join(", ")),
-            desc: brief(tool.description.as_deref().unwrap_or_default()),
+            desc: brief(tool.description.as_deref().unwrap_or_default(), longest),
             lossy,
         }
     }
+}
+
+/// Returns the names of the required parameters.
+fn required(tool: &Tool) -> impl Iterator<Item = &str> {
+    tool.input_schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 
 /// Returns a parameter's type in short form, and whether details are omitted.
@@ -143,11 +161,14 @@ fn default(property: &Value) -> (String, bool) {
     }
 }
 
-/// Returns the first sentence of the first line.
-fn brief(description: &str) -> String {
+/// Returns the first sentence of the first line, up to `longest` characters.
+fn brief(description: &str, longest: usize) -> String {
+    if longest == 0 {
+        return String::new();
+    }
     let line = description.trim_start().lines().next().unwrap_or_default().trim_end();
     let sentence = line.split_once(". ").map_or(line, |(sentence, _)| sentence);
-    match sentence.char_indices().nth(LONGEST_DESCRIPTION) {
+    match sentence.char_indices().nth(longest) {
         Some((end, _)) => format!("{}…", sentence.get(..end).unwrap_or_default().trim_end()),
         None => sentence.to_owned(),
     }
@@ -200,7 +221,7 @@ mod tests {
         let many: Map<String, Value> = (0..9).map(|n| (format!("p{n}"), json!({"type": "string"}))).collect();
         let short = |schema: Value| {
             let tool = Tool::new("t", "", schema.as_object().cloned().unwrap());
-            Signature::short(&tool).sig
+            Signature::short(&tool).next().unwrap().sig
         };
         let sig = "(p8*:str, p0:str, p1:str, p2:str, p3:str, p4:str, ~)";
         assert_eq!(short(json!({"type": "object", "properties": many, "required": ["p8"]})), sig);
@@ -209,9 +230,23 @@ mod tests {
     }
 
     #[test]
+    fn a_tool_with_many_parameters_has_shorter_signatures() {
+        let many: Map<String, Value> = (0..9).map(|n| (format!("p{n}"), json!({"type": "string"}))).collect();
+        let names: Vec<String> = many.keys().cloned().collect();
+        let schema = json!({"properties": many, "required": names});
+        let tool = Tool::new("t", "Says ".repeat(30), schema.as_object().cloned().unwrap());
+        let shown: Vec<(usize, usize)> = Signature::short(&tool)
+            .chain([Signature::shortest(&tool)])
+            .map(|short| (short.sig.matches('*').count(), short.desc.chars().count()))
+            .collect();
+        assert_eq!(shown, [(9, 120), (4, 60), (2, 30), (0, 0)]);
+        assert_eq!(Signature::shortest(&tool).sig, "(~)");
+    }
+
+    #[test]
     fn a_description_is_its_first_sentence() {
-        assert_eq!(brief("Adds numbers. Then more.\nAnd more"), "Adds numbers");
-        assert_eq!(brief(&"ä".repeat(200)), format!("{}…", "ä".repeat(120)));
-        assert_eq!(brief(""), "");
+        assert_eq!(brief("Adds numbers. Then more.\nAnd more", 120), "Adds numbers");
+        assert_eq!(brief(&"ä".repeat(200), 120), format!("{}…", "ä".repeat(120)));
+        assert_eq!((brief("", 120), brief("Adds", 0)), (String::new(), String::new()));
     }
 }

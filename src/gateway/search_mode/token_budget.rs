@@ -1,4 +1,4 @@
-//! Checks what the search costs a client in tokens, at 4 bytes each. `docs/search-quality.md` has exact counts.
+//! Checks what the search costs a client in tokens, as estimated. `docs/search-quality.md` has exact counts.
 
 use rmcp::model::Tool;
 use serde_json::{Value, json};
@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::catalog::search_index::{Entry, ToolIndex};
 use crate::catalog::unavailable::UnavailableTools;
 use crate::config::Config;
+use crate::contract::tokens::estimate;
 use crate::gateway::search_mode::definitions::definitions;
 use crate::gateway::search_mode::few_tools::BYTES_PER_TOKEN;
 use crate::gateway::search_mode::retrieve_tools::{Defaults, Detail, Params, answer};
@@ -61,7 +62,7 @@ fn tokens_of_result(query: &str, index: &ToolIndex) -> usize {
     };
     let params = Params::read(json!({"query": query}).as_object().unwrap(), defaults).unwrap();
     let answer = answer(&params, index, &UnavailableTools::none(), |_| Vec::new());
-    answer.value.to_string().len() / BYTES_PER_TOKEN
+    estimate(&answer.value.to_string()) as usize
 }
 
 fn mean(values: &[usize]) -> usize {
@@ -79,9 +80,45 @@ fn a_result_takes_at_most_1000_tokens_with_thousands_of_tools() {
     let index = ToolIndex::new(SETS.iter().flat_map(|(_, tools, _)| entries(tools)).collect());
     let asked: Vec<String> = SETS.iter().flat_map(|(_, _, asked)| queries(asked)).collect();
     let results: Vec<usize> = asked.iter().map(|query| tokens_of_result(query, &index)).collect();
-    assert!(mean(&results) <= 800, "on average {}", mean(&results));
-    // Long names and descriptions in other scripts have more bytes per token.
-    assert!(results.iter().max().unwrap() <= &1100, "at most {}", results.iter().max().unwrap());
+    assert!(mean(&results) <= 700, "on average {}", mean(&results));
+    assert!(results.iter().max().unwrap() <= &1000, "at most {}", results.iter().max().unwrap());
+}
+
+#[test]
+fn a_result_takes_at_most_1000_tokens_with_odd_tools() {
+    let parameters = |required: bool, schema: Value| {
+        let named: serde_json::Map<String, Value> =
+            (0..40).map(|n| (format!("a_parameter_with_a_long_name_{n}"), schema.clone())).collect();
+        let names: Vec<String> = if required { named.keys().cloned().collect() } else { Vec::new() };
+        json!({"type": "object", "properties": named, "required": names})
+    };
+    let deep =
+        (0..30).rev().fold(json!({"type": "string"}), |inner, n| json!({"properties": {format!("p{n}"): inner}}));
+    let choices: Vec<String> = (0..8).map(|n| format!("v{n}A9x")).collect();
+    let usual = json!({"properties": {"id": {"type": "string"}}, "required": ["id"]});
+    for (what, description, schema) in [
+        ("required parameters", "Creates an invoice".to_owned(), parameters(true, json!({"type": "string"}))),
+        ("choices", "Creates an invoice".to_owned(), parameters(true, json!({"type": "string", "enum": choices}))),
+        ("long defaults", String::new(), parameters(false, json!({"type": "string", "default": "0x1f".repeat(5)}))),
+        ("deep schema", String::new(), deep),
+        ("definitions", String::new(), json!({"$defs": {"a": parameters(false, json!({}))}, "$ref": "#/$defs/a"})),
+        ("no schema", String::new(), json!({})),
+        ("10 kB of text", "Creates an invoice and more ".repeat(400), usual.clone()),
+        ("Chinese", "创建和管理各种类型的业务单据包括发票合同订单".repeat(9), usual.clone()),
+        ("Amharic", "የተለያዩ የንግድ ሰነዶችን ለመፍጠር ያገለግላል ".repeat(9), usual.clone()),
+        ("emoji", "🦄🏳️‍🌈".repeat(99), usual.clone()),
+        ("no words", "9f3Ac0".repeat(99), usual),
+    ] {
+        let tool = |n: usize| {
+            Tool::new(format!("create_invoice_{n}"), description.clone(), schema.as_object().cloned().unwrap())
+        };
+        let entry = |n: usize| Entry {
+            server: "odd".to_owned(),
+            tool: tool(n),
+        };
+        let result = tokens_of_result("create an invoice", &ToolIndex::new((0..50).map(entry).collect()));
+        assert!(result <= 1000, "{what}: {result}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::catalog::call_variant::Intent;
 use crate::catalog::search_index::Found;
 use crate::catalog::tool_id;
+use crate::contract::tokens::estimate;
 use crate::gateway::call_log::Used;
 use crate::gateway::search_mode::schema::pruned;
 use crate::gateway::search_mode::signature::Signature;
@@ -107,15 +108,19 @@ impl ToolEntry {
         ToolEntry::new(Shape::Full(Definition::of(&found.entry.server, &found.entry.tool)))
     }
 
-    /// Shows a tool in one line.
-    pub fn line(found: &Found<'_>) -> ToolEntry {
-        let Signature { sig, desc, .. } = Signature::short(&found.entry.tool);
-        ToolEntry::new(Shape::Line(Line {
-            name: tool_id::join(&found.entry.server, &found.entry.tool.name),
-            sig,
-            description: desc,
-            call_with: unusual_call_tool(&found.entry.tool),
-        }))
+    /// Shows a tool in one line of at most this many tokens, unless its name alone takes more.
+    pub fn line(found: &Found<'_>, tokens: u64) -> ToolEntry {
+        let tool = &found.entry.tool;
+        let line = |Signature { sig, desc, .. }: Signature| {
+            ToolEntry::new(Shape::Line(Line {
+                name: tool_id::join(&found.entry.server, &tool.name),
+                sig,
+                description: desc,
+                call_with: unusual_call_tool(tool),
+            }))
+        };
+        let mut lines = Signature::short(tool).map(line);
+        lines.find(|line| line.tokens() <= tokens).unwrap_or_else(|| line(Signature::shortest(tool)))
     }
 
     /// Shows a tool in one line, for `detail: "compact"`.
@@ -173,9 +178,9 @@ impl ToolEntry {
         short
     }
 
-    /// Returns the entry's size in a result, in bytes.
-    pub fn bytes(&self) -> usize {
-        serde_json::to_string(self).map_or(0, |text| text.len() + 1)
+    /// Returns the entry's estimated size in a result, in tokens.
+    pub fn tokens(&self) -> u64 {
+        serde_json::to_string(self).map_or(0, |text| estimate(&text))
     }
 
     /// Returns the entry's size in a result, in characters.
