@@ -13,6 +13,8 @@
 #[path = "collector_support/mod.rs"]
 mod support;
 
+use std::io::{Read, Write};
+
 use mcpproxy::collector::report::{Day, Id, Moment};
 use mcpproxy::collector::store::clickhouse::{ClickHouseAddress, ClickHouseStore};
 use mcpproxy::collector::store::sqlite::SqliteStore;
@@ -183,6 +185,101 @@ fn what_is_forgotten_or_old_is_deleted() {
     let before = Day::parse("2026-01-25").unwrap();
     assert_eq!(store.purge(before).unwrap(), sqlite.purge(before).unwrap());
     same(&mut store, &mut sqlite, None);
+}
+
+#[test]
+fn stored_summaries_give_the_same_figures_as_the_reports_behind_them() {
+    let Some(mut store) = opened("summaries") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let mut sqlite = SqliteStore::open(&directory.path().join("collector.db"), 8).unwrap();
+    let mut entries = events();
+    shuffle(&mut entries, 11);
+    let (early, late) = entries.split_at(entries.len() / 2);
+    // Large batches leave the summaries to the next small one.
+    let many: Vec<Entry> = early.iter().cycle().take(6000).cloned().collect();
+    store.apply(&many, None).unwrap();
+    sqlite.apply(early, None).unwrap();
+    same(&mut store, &mut sqlite, None);
+    store.apply(&[], None).unwrap();
+    same(&mut store, &mut sqlite, None);
+    // Later ones move ids to machines, and change the first machine of an id.
+    for (number, batch) in late.chunks(40).enumerate() {
+        store.apply(batch, None).unwrap();
+        sqlite.apply(batch, None).unwrap();
+        if number % 9 == 0 {
+            same(&mut store, &mut sqlite, None);
+        }
+    }
+    same(&mut store, &mut sqlite, None);
+}
+
+#[test]
+fn a_body_that_arrives_a_hundred_times_is_counted_like_in_sqlite() {
+    let Some(mut store) = opened("hundred") else { return };
+    let first = events().into_iter().find(|entry| matches!(entry, Entry::Report(_))).unwrap();
+    let later = |second: i64| match first.clone() {
+        Entry::Report(mut report) => {
+            report.received.0 += second * 1000;
+            report.facts.skew = report.facts.skew.map(|skew| skew + second as i32);
+            Entry::Report(report)
+        }
+        other => other,
+    };
+    let entries: Vec<Entry> = (0..100).map(later).collect();
+    let directory = tempfile::tempdir().unwrap();
+    let mut sqlite = SqliteStore::open(&directory.path().join("collector.db"), 8).unwrap();
+    store.apply(&entries, None).unwrap();
+    sqlite.apply(&entries, None).unwrap();
+    same(&mut store, &mut sqlite, None);
+}
+
+#[test]
+fn no_table_contains_a_forgotten_id() {
+    let Some(mut store) = opened("no_table") else { return };
+    let entries = events();
+    store.apply(&entries.iter().cycle().take(6000).cloned().collect::<Vec<_>>(), None).unwrap();
+    store.apply(&[], None).unwrap();
+    let ids: Vec<Id> = entries
+        .iter()
+        .filter_map(|entry| match entry {
+            Entry::Report(report) => Some(report.id),
+            _ => None,
+        })
+        .take(3)
+        .collect();
+    let gone: Vec<Entry> = ids
+        .iter()
+        .map(|id| Entry::Forget {
+            id: *id,
+            at: Moment::now(),
+        })
+        .collect();
+    let count = |id: Id| {
+        let id = id.to_uuid().replace('-', "");
+        [
+            "arrivals WHERE id",
+            "opt_outs WHERE id",
+            "summaries WHERE whose",
+            "changed WHERE whose",
+        ]
+        .map(|place| number(&format!("SELECT count() FROM no_table_{}.{place} = unhex('{id}')", std::process::id())))
+    };
+    assert_ne!(count(ids[0]), [0; 4]);
+    store.apply(&gone, None).unwrap();
+    ids.into_iter().for_each(|id| assert_eq!(count(id), [0; 4]));
+}
+
+/// Asks the server for a number.
+fn number(question: &str) -> u64 {
+    let server = std::env::var("COLLECTOR_CLICKHOUSE").unwrap().replace("clickhouse://", "");
+    let mut stream = std::net::TcpStream::connect(server).unwrap();
+    let head = format!("POST / HTTP/1.0\r\nContent-Length: {}\r\n\r\n{question}", question.len());
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    body.trim().parse().unwrap_or_else(|_| panic!("{answer}"))
 }
 
 fn forgetting(entry: &Entry) -> Option<Entry> {

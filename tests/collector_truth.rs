@@ -128,6 +128,23 @@ fn what_is_forgotten_is_gone_from_every_figure() {
     assert_eq!(store.verify().unwrap().1, 0);
 }
 
+#[test]
+fn the_log_of_a_database_that_is_being_read_is_emptied_once_the_reader_ends() {
+    let report = |number: u32| line("2026-03-01T10:00:00Z", &json!({"anonymous_id": id(number)}));
+    let (directory, mut store) = filled(&[report(1), report(2)], 1);
+    let reader = rusqlite::Connection::open(directory.path().join("collector.db")).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM ids").unwrap();
+    store.apply(&[forget(1)], None).unwrap();
+    reader.execute_batch("COMMIT").unwrap();
+    store.apply(&[report(3)], None).unwrap();
+    let bytes = Id::from_uuid(&id(1)).unwrap().0;
+    for file in std::fs::read_dir(directory.path()).unwrap() {
+        let path = file.unwrap().path();
+        let content = std::fs::read(&path).unwrap();
+        assert!(!content.windows(16).any(|part| part == bytes), "{}", path.display());
+    }
+}
+
 /// A line of a file that `replay` reads.
 fn line(received_at: &str, body: &Value) -> Entry {
     lines::read(&json!({"received_at": received_at, "body": body.to_string()}).to_string()).unwrap()

@@ -4,6 +4,13 @@
 use crate::collector::repeat::Kept;
 use crate::collector::report::Id;
 
+/// An installation: a machine, or an id without one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Whose {
+    Machine(Id),
+    Id(Id),
+}
+
 /// The machine that an id belongs to permanently: the one in its earliest body with a machine id.
 pub fn machine_of(bodies: &[Kept]) -> Option<Id> {
     bodies.iter().find_map(|body| body.machine)

@@ -1,5 +1,4 @@
-"""Measures the collector: bench.py PROGRAM DIRECTORY REPORTS [CLICKHOUSE]. scripts/bench-collector runs it."""
-import hashlib
+"""Measures the collector: bench.py PROGRAM DIRECTORY REPORTS [PYTHON WITH CHDB]. scripts/bench-collector runs it."""
 import json
 import os
 import random
@@ -13,7 +12,7 @@ import uuid
 from pathlib import Path
 from urllib.request import urlopen
 
-program, work, reports, clickhouse = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), (sys.argv[4:] or [""])[0]
+program, work, reports, chdb = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), (sys.argv[4:] or [""])[0]
 DAYS = 31
 
 
@@ -79,14 +78,20 @@ def show(name, seconds, wall, memory, more=""):
     print(f"{name:44} {seconds:9.2f} CPU s {wall:9.2f} s wall {memory:7.0f} MB  {more}", flush=True)
 
 
-def stored(name, options, size):
-    seconds, wall, memory = cpu([program, *options, "replay", str(work / "events.jsonl")])
-    show(f"{name}: load {reports} reports", seconds, wall, memory, f"{reports / seconds:,.0f} reports per CPU s")
-    if size:
-        total = sum(file.stat().st_size for file in size.rglob("*") if file.is_file())
-        print(f"{name}: {total / 1e6:.0f} MB on disk, {total / reports:.1f} bytes a report")
+def stored(name, options, size, server=None):
+    """Loads all reports, and asks for figures like a user does. `server` is the process of a database server."""
+    def run(what, *arguments, more=lambda seconds: ""):
+        before = used(server)[0] if server else 0
+        seconds, wall, memory = cpu([program, *options, *arguments])
+        there = f"{used(server)[0] - before:.2f} CPU s in the server; " if server else ""
+        show(f"{name}: {what}", seconds, wall, memory, there + more(seconds))
+
+    run(f"load {reports} reports", "replay", str(work / "events.jsonl"), more=lambda seconds: f"{reports / seconds:,.0f} reports per CPU s")
+    total = size()
+    print(f"{name}: {total / 1e6:.0f} MB on disk, {total / reports:.1f} bytes a report")
     for command in ("funnel", "retention", "stats"):
-        show(f"{name}: {command}, cold", *cpu([program, *options, command, "--who", "all"]))
+        run(f"{command}, cold", command, "--who", "all")
+    run("verify", "verify")
 
 
 def serving(options):
@@ -148,13 +153,13 @@ def over_http(count, pace, senders=32):
     process.wait()
 
 
-def warm_page(options):
+def warm_page(database, options):
     process, _, admin = serving(options)
     for name in ("first", "warm"):
         began, (before, _) = time.monotonic(), used(process)
         size = len(urlopen(f"http://{admin}/?who=all").read())
         after, memory = used(process)
-        show(f"page, {name}", after - before, time.monotonic() - began, memory, f"{size} bytes")
+        show(f"{database}: page, {name}", after - before, time.monotonic() - began, memory, f"{size} bytes")
     process.terminate()
     process.wait()
 
@@ -165,8 +170,18 @@ over_http(5_000, 1 / 500)
 with open(work / "events.jsonl", "w") as file:
     file.writelines(lines(reports))
 sqlite = work / "sqlite"
-stored("SQLite", ["--data", str(sqlite)], sqlite)
-warm_page(["--data", str(sqlite)])
-if clickhouse:
-    name = hashlib.sha256(os.urandom(8)).hexdigest()[:8]
-    stored("ClickHouse", ["--data", str(work / "clickhouse"), "--store", f"{clickhouse}/bench_{name}"], None)
+stored("SQLite", ["--data", str(sqlite)], lambda: sum(file.stat().st_size for file in sqlite.rglob("*") if file.is_file()))
+warm_page("SQLite", ["--data", str(sqlite)])
+if chdb:
+    server = subprocess.Popen([chdb, str(Path(__file__).with_name("chdb_server.py")), str(work / "chdb")], stdout=subprocess.PIPE, text=True)
+    port = int(server.stdout.readline())
+
+    def size():
+        question = "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = 'bench'"
+        return int(urlopen(f"http://127.0.0.1:{port}/", question.encode()).read())
+
+    options = ["--data", str(work / "clickhouse"), "--store", f"clickhouse://127.0.0.1:{port}/bench"]
+    stored("ClickHouse", options, size, server)
+    warm_page("ClickHouse", options)
+    server.kill()
+    server.wait()

@@ -72,6 +72,8 @@ pub(super) fn replay(place: &Place, file: &Path) -> Outcome {
         }
     }
     add(store.as_mut(), &forgotten, &mut batch)?;
+    // An empty batch ends a row of full ones, after which ClickHouse stores its summaries.
+    add(store.as_mut(), &forgotten, &mut batch)?;
     say(&format!("Read {read} lines, skipped {skipped}."))?;
     Ok(if skipped == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

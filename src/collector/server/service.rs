@@ -11,6 +11,7 @@ use super::desk::Desk;
 use super::state::Progress;
 use super::writer::Journal;
 use crate::collector::admit::{Admission, FloodWatch, Limits, SeenIds};
+use crate::collector::audience::Audience;
 use crate::collector::forgotten::Forgotten;
 use crate::collector::journal;
 use crate::collector::place::Place;
@@ -110,7 +111,8 @@ impl Service {
         );
         if let Ok(snapshot) = self.desk.snapshot() {
             let stats = &snapshot.stats;
-            metric("ids", "gauge", "Ids that sent something.", stats.ledger.ids);
+            let everything = stats.census.figures(Audience::EVERYTHING);
+            metric("installations", "gauge", "Installations in the figures.", u64::from(everything.installs));
             metric(
                 "suspect_installations",
                 "gauge",

@@ -1,11 +1,10 @@
-//! Packs bodies and summaries: small numbers in few bytes, strings as numbers of a table.
+//! Packs bodies: small numbers in few bytes, strings as numbers of a table.
 
 use std::collections::HashMap;
 
-use crate::collector::installation::{ActiveDay, Installation};
 use crate::collector::repeat::Kept;
 use crate::collector::report::{
-    Client, Day, Facts, Id, KINDS, LAUNCHES, Moment, Reached, SYSTEMS, kind_index, launch_index,
+    Client, Facts, Id, KINDS, LAUNCHES, Moment, Reached, SYSTEMS, kind_index, launch_index,
 };
 use crate::telemetry::payload;
 
@@ -98,12 +97,12 @@ impl Words {
     }
 
     /// The string of a number.
-    pub fn word(&self, number: u64) -> &str {
+    pub(super) fn spelled(&self, number: u64) -> &str {
         usize::try_from(number).ok().and_then(|number| self.words.get(number)).map_or(OVERFLOW, String::as_str)
     }
 
     /// The client of a number.
-    pub fn client(&self, number: u64) -> Client {
+    pub(super) fn client_of(&self, number: u64) -> Client {
         let known = usize::try_from(number).ok().and_then(|number| self.clients.get(number)).copied();
         known.unwrap_or_else(|| Client::new(OVERFLOW))
     }
@@ -151,13 +150,14 @@ pub trait Machines {
 pub struct Damaged;
 
 /// The first byte of every blob.
-const FORM: u8 = 1;
+pub(super) const FORM: u8 = 1;
 
+/// The bytes of a blob that is being written.
 #[derive(Default)]
-struct Writer(Vec<u8>);
+pub struct Writer(pub(super) Vec<u8>);
 
 impl Writer {
-    fn number(&mut self, mut value: u64) {
+    pub(super) fn number(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.0.push((value & 0x7f) as u8 | 0x80);
             value >>= 7;
@@ -170,16 +170,17 @@ impl Writer {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
+/// The bytes of a blob that are not read yet.
+pub struct Reader<'a>(pub(super) &'a [u8]);
 
-impl Reader<'_> {
-    fn byte(&mut self) -> Result<u8, Damaged> {
+impl<'a> Reader<'a> {
+    pub(super) fn byte(&mut self) -> Result<u8, Damaged> {
         let (first, rest) = self.0.split_first().ok_or(Damaged)?;
         self.0 = rest;
         Ok(*first)
     }
 
-    fn number(&mut self) -> Result<u64, Damaged> {
+    pub(super) fn number(&mut self) -> Result<u64, Damaged> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -191,13 +192,20 @@ impl Reader<'_> {
         Err(Damaged)
     }
 
-    fn small<T: TryFrom<u64>>(&mut self) -> Result<T, Damaged> {
+    pub(super) fn small<T: TryFrom<u64>>(&mut self) -> Result<T, Damaged> {
         T::try_from(self.number()?).map_err(|_| Damaged)
     }
 
     fn signed(&mut self) -> Result<i64, Damaged> {
         let value = self.number()?;
         Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
+    }
+
+    pub(super) fn text(&mut self) -> Result<&'a str, Damaged> {
+        let length = self.small()?;
+        let (text, rest) = self.0.split_at_checked(length).ok_or(Damaged)?;
+        self.0 = rest;
+        std::str::from_utf8(text).map_err(|_| Damaged)
     }
 
     fn eight(&mut self) -> Result<u64, Damaged> {
@@ -285,7 +293,7 @@ fn unpack_body(
     let hash = reader.eight()?;
     let bits = u16::from_le_bytes([reader.byte()?, reader.byte()?]);
     let schema = reader.byte()?;
-    let version = words.word(reader.number()?).to_owned();
+    let version = words.spelled(reader.number()?).to_owned();
     let calls = reader.small()?;
     let skew = match bits & 1 << 14 {
         0 => None,
@@ -295,12 +303,13 @@ fn unpack_body(
         0 => None,
         _ => Some(machines.machine(reader.number()?).ok_or(Damaged)?),
     };
-    let clients =
-        (0..reader.number()?).map(|_| reader.number().map(|number| words.client(number))).collect::<Result<_, _>>()?;
+    let clients = (0..reader.number()?)
+        .map(|_| reader.number().map(|number| words.client_of(number)))
+        .collect::<Result<_, _>>()?;
     let (mut unknown, mut receipts) = (Vec::new(), vec![received]);
     if bits & 1 << 15 != 0 {
         for _ in 0..reader.number()? {
-            unknown.push(words.word(reader.number()?).to_owned());
+            unknown.push(words.spelled(reader.number()?).to_owned());
         }
         for _ in 0..reader.number()? {
             receipts.push(Moment(received.0.checked_add(reader.signed()?).ok_or(Damaged)?));
@@ -325,100 +334,4 @@ fn unpack_body(
         facts,
         unknown,
     })
-}
-
-/// Packs the summary of an installation.
-pub fn pack_summary(installation: &Installation, words: &mut Words) -> Vec<u8> {
-    let mut writer = Writer(vec![FORM]);
-    let bits = kind_index(installation.kind) as u64
-        | (installation.system.index() as u64) << 3
-        | u64::from(installation.suspect) << 5
-        | u64::from(installation.reached.0) << 6;
-    writer.number(bits);
-    writer.0.extend([installation.schemas.0, installation.schemas.1]);
-    writer.number(words.number(&installation.version));
-    for number in [
-        installation.bodies,
-        installation.repeats,
-        installation.skewed,
-        installation.badly_skewed,
-    ] {
-        writer.number(u64::from(number));
-    }
-    writer.number(installation.calls);
-    writer.number(installation.clients.len() as u64);
-    for client in &installation.clients {
-        writer.number(words.number(client.name()));
-    }
-    writer.number(installation.unknown.len() as u64);
-    for (path, count) in &installation.unknown {
-        writer.number(words.number(path));
-        writer.number(u64::from(*count));
-    }
-    let mut before = Day(0);
-    for active in &installation.days {
-        writer.number(u64::from(active.day.since(before)));
-        writer.0.push((kind_index(active.kind) | launch_index(active.launch) << 3) as u8);
-        before = active.day;
-    }
-    writer.0
-}
-
-/// Unpacks the summary of an installation.
-///
-/// # Errors
-/// [`Damaged`].
-pub fn unpack_summary(blob: &[u8], words: &Words) -> Result<Installation, Damaged> {
-    let mut installation = Installation::default();
-    unpack_summary_into(blob, words, &mut installation)?;
-    Ok(installation)
-}
-
-/// As [`unpack_summary`], but replaces an existing installation and reuses its memory.
-///
-/// # Errors
-/// [`Damaged`]. The installation is then inconsistent.
-pub fn unpack_summary_into(blob: &[u8], words: &Words, installation: &mut Installation) -> Result<(), Damaged> {
-    let mut reader = Reader(blob);
-    if reader.byte()? != FORM {
-        return Err(Damaged);
-    }
-    let bits = reader.number()?;
-    installation.kind = *KINDS.get((bits & 7) as usize).ok_or(Damaged)?;
-    installation.system = *SYSTEMS.get((bits >> 3 & 3) as usize).ok_or(Damaged)?;
-    installation.suspect = bits & 1 << 5 != 0;
-    installation.reached = Reached((bits >> 6 & 15) as u8);
-    installation.schemas = (reader.byte()?, reader.byte()?);
-    installation.version.clear();
-    installation.version.push_str(words.word(reader.number()?));
-    installation.bodies = reader.small()?;
-    installation.repeats = reader.small()?;
-    installation.skewed = reader.small()?;
-    installation.badly_skewed = reader.small()?;
-    installation.calls = reader.number()?;
-    installation.clients.clear();
-    for _ in 0..reader.number()? {
-        installation.clients.push(words.client(reader.number()?));
-    }
-    installation.unknown.clear();
-    for _ in 0..reader.number()? {
-        let path = words.word(reader.number()?).to_owned();
-        *installation.unknown.entry(path).or_default() += reader.small::<u32>()?;
-    }
-    unpack_days(&mut reader, &mut installation.days)
-}
-
-fn unpack_days(reader: &mut Reader<'_>, days: &mut Vec<ActiveDay>) -> Result<(), Damaged> {
-    days.clear();
-    let mut before = Day(0);
-    while !reader.0.is_empty() {
-        before = before.plus(reader.small()?);
-        let bits = usize::from(reader.byte()?);
-        days.push(ActiveDay {
-            day: before,
-            kind: *KINDS.get(bits & 7).ok_or(Damaged)?,
-            launch: *LAUNCHES.get(bits >> 3 & 7).ok_or(Damaged)?,
-        });
-    }
-    Ok(())
 }

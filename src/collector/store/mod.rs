@@ -3,6 +3,7 @@
 pub mod clickhouse;
 pub mod codec;
 pub mod sqlite;
+pub mod summary;
 
 use std::collections::BTreeMap;
 
@@ -69,8 +70,6 @@ pub struct Ledger {
     pub latest: Option<Moment>,
     /// Ids that sent the opt-out message, by the day of the first one.
     pub opt_outs: BTreeMap<Day, u64>,
-    /// Ids that sent a report.
-    pub ids: u64,
     /// By day and name.
     pub counts: BTreeMap<(Day, String), u64>,
 }

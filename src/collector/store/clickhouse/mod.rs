@@ -1,50 +1,29 @@
 //! Stores reports in ClickHouse: one row per receipt, from which every result is computed, so that inserting rows again
-//! changes nothing.
+//! changes nothing. The rules of the figures are those of SQLite: ClickHouse computes none of them.
 
 mod address;
+mod connection;
 mod rows;
 mod sql;
+mod summaries;
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use clickhouse::{Client, Compression, Row};
-use serde::Serialize;
-use tokio::runtime::Runtime;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use address::ClickHouseAddress;
-use rows::{Arrival, Count, OnlyId, OptOut, Place, Summary, installation, kept_rows, literal, report, row};
+pub use connection::ClickHouseStore;
+use connection::SYNC;
+use rows::{Count, OnlyId, OptOut, Place, kept_rows, literal, report, row};
+use summaries::Changed;
 
 use super::{Entry, Ledger, Position, Store, StoreError, Stored};
-use crate::collector::installation::Installation;
-use crate::collector::repeat::{Kept, arrive};
+use crate::collector::identity::Whose;
+use crate::collector::installation::{Installation, summarise};
+use crate::collector::repeat::arrive;
 use crate::collector::report::{DAY_MS, Day, Id, Moment};
 use crate::collector::retention::without_old;
 
-/// Time limit of a query.
-const LIMIT: Duration = Duration::from_secs(300);
-/// The ClickHouse database.
-pub struct ClickHouseStore {
-    runtime: Runtime,
-    client: Client,
-    collector: String,
-}
-
-impl From<clickhouse::error::Error> for StoreError {
-    fn from(error: clickhouse::error::Error) -> StoreError {
-        // The client's own text names only the step that failed; the cause, such as a certificate, is in its sources.
-        let mut text = format!("ClickHouse: {error}");
-        let mut source = std::error::Error::source(&error);
-        while let Some(cause) = source {
-            let cause_text = cause.to_string();
-            if !text.ends_with(&cause_text) {
-                text = format!("{text}: {cause_text}");
-            }
-            source = cause.source();
-        }
-        StoreError::Other(text)
-    }
-}
+/// A batch of as many entries is one of many, and summaries are stored after the last one.
+const BULK: usize = 5000;
 
 impl ClickHouseStore {
     /// Connects and creates missing tables. `collector` keeps the journals of several collectors apart.
@@ -52,90 +31,34 @@ impl ClickHouseStore {
     /// # Errors
     /// ClickHouse's error.
     pub fn open(address: &ClickHouseAddress, collector: &str) -> Result<ClickHouseStore, StoreError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| StoreError::Other(error.to_string()))?;
-        let mut client = Client::default().with_url(&address.url).with_compression(Compression::None);
-        if let Some(user) = &address.user {
-            client = client.with_user(user);
-        }
-        if let Some(password) = &address.password {
-            client = client.with_password(password);
-        }
-        let store = ClickHouseStore {
-            runtime,
-            client: client.clone().with_database(&address.database),
-            collector: collector.to_owned(),
-        };
-        store.wait(async {
-            client.query(&format!("CREATE DATABASE IF NOT EXISTS {}", address.database)).execute().await?;
-            for table in sql::TABLES {
-                store.client.query(table).execute().await?;
-            }
-            Ok(())
-        })?;
+        let store = ClickHouseStore::connect(address, collector)?;
+        store.mark_missing()?;
         Ok(store)
     }
 
-    fn wait<T>(&self, work: impl Future<Output = Result<T, clickhouse::error::Error>>) -> Result<T, StoreError> {
-        self.runtime.block_on(async {
-            match tokio::time::timeout(LIMIT, work).await {
-                Ok(result) => Ok(result?),
-                Err(_) => Err(StoreError::Other("ClickHouse: no answer in time".to_owned())),
-            }
-        })
-    }
-
-    fn insert<T>(&self, table: &str, rows: &[T]) -> Result<(), StoreError>
-    where
-        T: Row + Serialize,
-        for<'a> T: Row<Value<'a> = T>,
-    {
-        if rows.is_empty() {
-            return Ok(());
+    /// The installations that a batch changes.
+    fn changed(&self, batch: &[Entry]) -> Result<Changed, StoreError> {
+        if batch.len() >= BULK {
+            return Ok(Changed::Everything);
         }
-        self.wait(async {
-            let mut insert = self.client.insert::<T>(table).await?;
-            for row in rows {
-                insert.write(row).await?;
-            }
-            insert.end().await
-        })
-    }
-
-    fn arrivals(
-        &self,
-        condition: &str,
-        each: &mut dyn FnMut(Arrival) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let question = format!("SELECT {} FROM arrivals {condition}", sql::ARRIVAL);
-        self.runtime.block_on(async {
-            let mut rows = self.client.query(&question).fetch::<Arrival>()?;
-            while let Some(row) = rows.next().await? {
-                each(row)?;
-            }
-            Ok(())
-        })
-    }
-
-    fn one<T>(&self, question: &str) -> Result<T, StoreError>
-    where
-        T: clickhouse::RowOwned + clickhouse::RowRead,
-    {
-        self.wait(self.client.query(question).fetch_one::<T>())
-    }
-
-    fn delete(&self, ids: &[Id]) -> Result<(), StoreError> {
-        for ids in ids.chunks(500) {
-            let list: Vec<String> = ids.iter().map(|id| literal(*id)).collect();
-            for table in ["arrivals", "opt_outs"] {
-                let statement =
-                    format!("ALTER TABLE {table} DELETE WHERE id IN ({}) SETTINGS mutations_sync = 2", list.join(","));
-                self.wait(self.client.query(&statement).execute())?;
+        let (mut changed, mut forgotten) = (BTreeSet::new(), BTreeSet::new());
+        for entry in batch {
+            match entry {
+                Entry::Report(report) => {
+                    changed.insert(Whose::Id(report.id));
+                    changed.extend(report.machine.map(Whose::Machine));
+                }
+                Entry::Forget { id, .. } => {
+                    changed.insert(Whose::Id(*id));
+                    forgotten.insert(*id);
+                }
+                Entry::OptOut { .. } | Entry::Count { .. } => {}
             }
         }
-        Ok(())
+        if !forgotten.is_empty() {
+            changed.extend(self.machines_of(&forgotten)?.into_iter().map(Whose::Machine));
+        }
+        Ok(Changed::Some(changed))
     }
 }
 
@@ -164,10 +87,17 @@ impl Store for ClickHouseStore {
                 Entry::Forget { id, .. } => gone.push(*id),
             }
         }
+        let changed = self.changed(batch)?;
+        // Before the rows, for a crash in between, and after them, because another collector may have stored summaries meanwhile.
+        self.mark(&changed)?;
         self.insert("arrivals", &arrivals)?;
         self.insert("opt_outs", &opt_outs)?;
         self.insert("counted", &counts)?;
-        self.delete(&gone)?;
+        self.delete(&gone, Moment(i64::MAX))?;
+        self.mark(&changed)?;
+        if !gone.is_empty() {
+            self.refresh_and_erase(&changed)?;
+        }
         // Comes last: after an earlier failure the batch is repeated, which changes nothing.
         if let Some(position) = position {
             let place = Place {
@@ -177,6 +107,12 @@ impl Store for ClickHouseStore {
                 at: position.segment << 32 | position.offset & 0xffff_ffff,
             };
             self.insert("positions", &[place])?;
+        }
+        if batch.len() < BULK
+            && let Err(error) = self.refresh_if_due()
+        {
+            // Reading is slower without them, and the next batch tries again.
+            tracing::warn!("could not store summaries: {error}");
         }
         Ok(())
     }
@@ -199,14 +135,14 @@ impl Store for ClickHouseStore {
     }
 
     fn installations(&mut self, until: Option<Day>, each: &mut dyn FnMut(&Installation)) -> Result<(), StoreError> {
-        let until_ms = until.map_or(i64::MAX, |until| (i64::from(until.0) + 1) * DAY_MS);
-        self.runtime.block_on(async {
-            let mut rows = self.client.query(&sql::installations(until_ms)).fetch::<Summary>()?;
-            while let Some(row) = rows.next().await? {
-                each(&installation(row)?);
-            }
-            Ok(())
-        })
+        match until {
+            None => self.current(each),
+            Some(until) => self.all_bodies(&mut |bodies| {
+                if let Some(installation) = summarise(bodies.iter().filter(|body| body.day() <= until)) {
+                    each(&installation);
+                }
+            }),
+        }
     }
 
     fn ledger(&mut self) -> Result<Ledger, StoreError> {
@@ -223,7 +159,6 @@ impl Store for ClickHouseStore {
                 .fetch_all::<(u16, u64, i64)>(),
         )?;
         let opted_out = opt_outs.iter().map(|(_, _, latest)| *latest).max();
-        let ids = self.one::<u64>("SELECT toUInt64(uniqExact(id)) FROM arrivals")?;
         let counts = self.wait(
             self.client
                 .query(
@@ -236,7 +171,6 @@ impl Store for ClickHouseStore {
             first: (rows > 0).then(|| Day::of(Moment(first))),
             latest: (rows > 0).then_some(latest).max(opted_out).map(Moment),
             opt_outs: opt_outs.into_iter().map(|(day, count, _)| (Day(day), count)).collect(),
-            ids,
             counts: counts.into_iter().map(|(day, name, count)| ((Day(day), name), count)).collect(),
         })
     }
@@ -261,37 +195,25 @@ impl Store for ClickHouseStore {
         )?;
         let mut opt_outs: BTreeMap<Id, Moment> =
             opt_outs.into_iter().map(|opt_out| (Id(opt_out.id), Moment(opt_out.received))).collect();
-        let mut current: Option<(Id, Vec<Kept>)> = None;
-        let mut finish = |current: Option<(Id, Vec<Kept>)>, opt_outs: &mut BTreeMap<Id, Moment>| match current {
-            None => Ok(()),
-            Some((id, bodies)) => each(
-                id,
-                &Stored {
-                    bodies,
-                    opted_out: opt_outs.remove(&id),
-                },
-            ),
-        };
-        self.arrivals("ORDER BY id", &mut |row| {
-            let report = report(row)?;
-            if current.as_ref().is_none_or(|(id, _)| *id != report.id) {
-                finish(current.replace((report.id, Vec::new())), &mut opt_outs)?;
-            }
-            if let Some((_, bodies)) = &mut current {
-                arrive(bodies, &report);
-            }
-            Ok(())
+        self.bodies_by_id("", &mut |id, bodies| {
+            let opted_out = opt_outs.remove(&id);
+            each(id, &Stored { bodies, opted_out })
         })?;
-        finish(current, &mut opt_outs)?;
-        for id in opt_outs.keys().copied().collect::<Vec<_>>() {
-            finish(Some((id, Vec::new())), &mut opt_outs)?;
-        }
-        Ok(())
+        opt_outs.into_iter().try_for_each(|(id, at)| {
+            let only = Stored {
+                bodies: Vec::new(),
+                opted_out: Some(at),
+            };
+            each(id, &only)
+        })
     }
 
     fn ids(&mut self, each: &mut dyn FnMut(Id)) -> Result<(), StoreError> {
         self.runtime.block_on(async {
-            let mut rows = self.client.query("SELECT DISTINCT id FROM arrivals").fetch::<OnlyId>()?;
+            let mut rows = self
+                .client
+                .query("SELECT id FROM arrivals GROUP BY id UNION DISTINCT SELECT id FROM opt_outs")
+                .fetch::<OnlyId>()?;
             while let Some(row) = rows.next().await? {
                 each(Id(row.id));
             }
@@ -303,34 +225,48 @@ impl Store for ClickHouseStore {
         let began = Moment::now();
         let generation = Day::of(began).0;
         let (mut gone, mut shorter, mut rows, mut deleted) = (Vec::new(), Vec::new(), Vec::new(), 0_u64);
-        self.export(&mut |id, stored| {
-            if stored.bodies.first().is_none_or(|body| body.day() >= before) {
-                return Ok(());
-            }
-            let rest = without_old(stored.bodies.clone(), before);
-            deleted += (stored.bodies.len() - rest.as_ref().map_or(0, Vec::len)) as u64;
-            match rest {
-                None => gone.push(id),
+        let old = format!(
+            "WHERE id IN (SELECT id FROM arrivals GROUP BY id HAVING min(received) < {})",
+            i64::from(before.0) * DAY_MS
+        );
+        self.bodies_by_id(&old, &mut |id, bodies| {
+            let count = bodies.len();
+            match without_old(bodies, before) {
+                // Only the first one is old, and stays.
+                Some(rest) if rest.len() == count => {}
                 Some(rest) => {
+                    deleted += (count - rest.len()) as u64;
                     shorter.push(id);
                     rest.iter().for_each(|body| rows.extend(kept_rows(id, body, generation)));
+                }
+                None => {
+                    deleted += count as u64;
+                    gone.push(id);
                 }
             }
             Ok(())
         })?;
+        // Before and after, because another thread may store summaries meanwhile.
+        if deleted > 0 {
+            self.mark(&Changed::Everything)?;
+        }
         // Inserts the remaining rows first and then deletes the old ones: a failure in between loses nothing.
         self.insert("arrivals", &rows)?;
-        self.delete(&gone)?;
+        // A report that arrives meanwhile stays.
+        self.delete(&gone, began)?;
         for ids in shorter.chunks(500) {
             let list: Vec<String> = ids.iter().map(|id| literal(*id)).collect();
             let statement = format!(
-                "ALTER TABLE arrivals DELETE WHERE id IN ({}) AND generation < {generation} AND received < {} SETTINGS mutations_sync = 2",
+                "ALTER TABLE arrivals DELETE WHERE id IN ({}) AND generation < {generation} AND received < {} {SYNC}",
                 list.join(","),
                 began.0
             );
             self.wait(self.client.query(&statement).execute())?;
         }
-        let statement = format!("ALTER TABLE counted DELETE WHERE day < {} SETTINGS mutations_sync = 2", before.0);
+        if deleted > 0 {
+            self.mark(&Changed::Everything)?;
+        }
+        let statement = format!("ALTER TABLE counted DELETE WHERE day < {} {SYNC}", before.0);
         self.wait(self.client.query(&statement).execute())?;
         Ok(deleted)
     }

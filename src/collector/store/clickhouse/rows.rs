@@ -1,15 +1,12 @@
 //! The rows of ClickHouse and their conversion from and to reports.
 
-use std::collections::BTreeMap;
-
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
 use super::super::StoreError;
-use crate::collector::installation::{ActiveDay, Installation, usual_kind};
 use crate::collector::repeat::Kept;
 use crate::collector::report::{
-    Client, Day, Facts, Id, KINDS, LAUNCHES, Moment, Reached, Report, SYSTEMS, kind_index, launch_index,
+    Client, Facts, Id, KINDS, LAUNCHES, Moment, Reached, Report, SYSTEMS, kind_index, launch_index,
 };
 
 /// Stands for a report without a usable time.
@@ -62,24 +59,6 @@ pub(super) struct Place {
     pub(super) segment: u64,
     pub(super) offset: u64,
     pub(super) at: u64,
-}
-
-#[derive(Row, Deserialize)]
-pub(super) struct Summary {
-    pub(super) active: Vec<(u16, u8, u8)>,
-    pub(super) system: u8,
-    pub(super) version: String,
-    pub(super) suspect: u8,
-    pub(super) reached: u8,
-    pub(super) clients: Vec<String>,
-    pub(super) unknown: Vec<String>,
-    pub(super) lowest: u8,
-    pub(super) highest: u8,
-    pub(super) bodies: u64,
-    pub(super) repeats: u64,
-    pub(super) skewed: u64,
-    pub(super) badly: u64,
-    pub(super) calls: u64,
 }
 
 /// An id as an SQL literal: only digits, so that it needs no escaping.
@@ -137,42 +116,6 @@ pub(super) fn report(row: Arrival) -> Result<Report, StoreError> {
             skew,
         },
         unknown: row.unknown,
-    })
-}
-
-pub(super) fn installation(row: Summary) -> Result<Installation, StoreError> {
-    let damaged = || StoreError::Other("ClickHouse: a summary is damaged".to_owned());
-    let days = row
-        .active
-        .into_iter()
-        .map(|(day, kind, launch)| {
-            Ok(ActiveDay {
-                day: Day(day),
-                kind: *KINDS.get(usize::from(kind)).ok_or_else(damaged)?,
-                launch: *LAUNCHES.get(usize::from(launch)).ok_or_else(damaged)?,
-            })
-        })
-        .collect::<Result<Vec<_>, StoreError>>()?;
-    let mut unknown = BTreeMap::new();
-    for path in row.unknown {
-        *unknown.entry(path).or_default() += 1;
-    }
-    let number = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-    Ok(Installation {
-        kind: usual_kind(&days),
-        system: *SYSTEMS.get(usize::from(row.system)).ok_or_else(damaged)?,
-        version: row.version,
-        suspect: row.suspect != 0,
-        reached: Reached::default().and(Reached(row.reached)),
-        clients: row.clients.iter().map(|name| Client::new(name)).collect(),
-        bodies: number(row.bodies),
-        repeats: number(row.repeats),
-        skewed: number(row.skewed),
-        badly_skewed: number(row.badly),
-        unknown,
-        schemas: (row.lowest, row.highest),
-        calls: row.calls,
-        days,
     })
 }
 

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use super::super::codec::{Words, pack_bodies, pack_summary};
+use super::super::codec::{Words, pack_bodies};
+use super::super::summary::pack_summary;
 use super::super::{Entry, Position, StoreError};
 use super::database::{SqliteStore, refresh};
 use super::machines::{Lookup, MachineCache};
 use super::read;
-use crate::collector::identity::{belonging, machine_of};
+use crate::collector::identity::{Whose, belonging, machine_of};
 use crate::collector::installation::summarise;
 use crate::collector::repeat::{Arrival, Kept, arrive};
 use crate::collector::report::{Day, Id, Moment, Report};
@@ -21,10 +22,8 @@ pub(super) fn apply(store: &mut SqliteStore, batch: &[Entry], position: Option<P
     match result {
         Ok(forgot) => {
             store.words.all_stored();
-            if forgot {
-                // The write-ahead log must not keep deleted data.
-                store.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
-            }
+            store.keeps_deleted |= forgot;
+            store.empty_log()?;
             Ok(())
         }
         Err(error) => {
@@ -84,13 +83,6 @@ struct Loaded {
     no: Option<i64>,
     bodies: Vec<Kept>,
     changed: bool,
-}
-
-/// An installation: a machine, or an id without one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Whose {
-    Machine(Id),
-    Id(Id),
 }
 
 pub(super) struct Writing<'a> {

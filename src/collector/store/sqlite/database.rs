@@ -12,6 +12,11 @@ use super::machines::MachineCache;
 /// The version of the tables. `migrate` upgrades older ones.
 pub const SCHEMA: i64 = 1;
 
+/// How long to wait for the lock of another process.
+const LOCKED: Duration = Duration::from_secs(10);
+/// How long to wait for other readers before the log is emptied later.
+const READERS: Duration = Duration::from_millis(500);
+
 const TABLES: &str = "
 CREATE TABLE ids(
     no INTEGER PRIMARY KEY,
@@ -45,6 +50,8 @@ pub struct SqliteStore {
     pub(super) connection: Connection,
     pub(super) words: Words,
     pub(super) machines: MachineCache,
+    /// The write-ahead log may contain deleted data, because another connection was reading.
+    pub(super) keeps_deleted: bool,
 }
 
 impl SqliteStore {
@@ -55,7 +62,7 @@ impl SqliteStore {
     pub fn open(path: &Path, cache: u32) -> Result<SqliteStore, StoreError> {
         create_private(path)?;
         let connection = Connection::open(path)?;
-        connection.busy_timeout(Duration::from_secs(10))?;
+        connection.busy_timeout(LOCKED)?;
         // The mode must be set before the first table exists.
         connection.pragma_update(None, "secure_delete", true)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -78,7 +85,7 @@ impl SqliteStore {
     pub fn open_for_reading(path: &Path) -> Result<SqliteStore, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(Duration::from_secs(10))?;
+        connection.busy_timeout(LOCKED)?;
         connection.pragma_update(None, "cache_size", -8 * 1024)?;
         SqliteStore::checked(connection)
     }
@@ -97,9 +104,22 @@ impl SqliteStore {
             connection,
             words: Words::default(),
             machines: MachineCache::default(),
+            keeps_deleted: false,
         };
         store.snapshot(|_| Ok(()))?;
         Ok(store)
+    }
+
+    /// Empties the write-ahead log if it may contain deleted data. While another connection reads, the log stays, and the next call
+    /// tries again.
+    pub(super) fn empty_log(&mut self) -> Result<(), StoreError> {
+        if self.keeps_deleted {
+            self.connection.busy_timeout(READERS)?;
+            let is_busy = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+            self.connection.busy_timeout(LOCKED)?;
+            self.keeps_deleted = is_busy? != 0;
+        }
+        Ok(())
     }
 
     /// Reads one state of the database, even while another connection writes.

@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::super::codec::{Words, unpack_bodies, unpack_summary_into};
+use super::super::codec::{Words, unpack_bodies};
+use super::super::summary::unpack_summary_into;
 use super::super::{Ledger, StoreError, Stored};
 use super::database::SqliteStore;
 use super::machines::Lookup;
@@ -91,7 +92,6 @@ pub(super) fn ledger(store: &SqliteStore) -> Result<Ledger, StoreError> {
     let first: Option<u16> = connection.query_row("SELECT min(first_day) FROM installations", [], |row| row.get(0))?;
     let mut ledger = Ledger {
         first: first.map(Day),
-        ids: connection.query_row("SELECT count(*) FROM ids", [], |row| row.get(0))?,
         latest: store
             .meta("latest")?
             .and_then(|text| text.parse().ok())

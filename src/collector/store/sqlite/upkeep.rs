@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::super::codec::unpack_summary;
+use super::super::summary::unpack_summary;
 use super::super::{Store, StoreError};
 use super::apply::Writing;
 use super::database::{SqliteStore, refresh};
@@ -30,7 +30,8 @@ pub(super) fn purge(store: &mut SqliteStore, before: Day) -> Result<u64, StoreEr
     let oldest = i64::from(before.0);
     store.connection.execute("DELETE FROM counted WHERE day < ?1", [oldest])?;
     store.connection.execute("DELETE FROM counted_lines WHERE day < ?1", [oldest])?;
-    store.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+    store.keeps_deleted = true;
+    store.empty_log()?;
     Ok(deleted)
 }
 
