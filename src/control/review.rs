@@ -4,13 +4,16 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::config::ServerConfig;
 use crate::config::code_variables::changes_code;
 use crate::config::document::MASK;
+use crate::config::isolation::Mode;
 use crate::contract::exact_numbers::released;
 use crate::contract::review::{Review, ReviewChange, ReviewTool, ReviewValue, ReviewWarning};
 use crate::contract::words::ApprovalStatus;
 use crate::upstream::approvals::PendingTool;
 use crate::upstream::health::{Approval, ToolApproval};
+use crate::upstream::isolation::browsers::starts_browser;
 use crate::upstream::snapshot::Snapshot;
 use crate::upstream::transport::error_text::shown;
 
@@ -115,12 +118,29 @@ impl ReviewedEntry {
         let oauth = values(self.entry.get("oauth"));
         let inherited = self.entry.get("inherit_env").and_then(Value::as_array).into_iter().flatten();
         let inherited: Vec<&str> = inherited.filter_map(Value::as_str).collect();
-        warnings(
+        let mut found = warnings(
             args,
             &[("env", env), ("headers", headers), ("oauth", oauth.as_slice())],
             &inherited,
             !self.is_by_a_person(),
-        )
+        );
+        found.extend(self.browser_warning());
+        found
+    }
+
+    /// Says that a browser needs what isolation closes. Such a server is isolated anyway, unless the user decides otherwise.
+    fn browser_warning(&self) -> Option<ReviewWarning> {
+        let config: ServerConfig = serde_json::from_value(Value::Object(self.entry.clone())).ok()?;
+        let browser = (config.isolation.mode != Mode::None).then(|| starts_browser(&config)).flatten()?;
+        let reason =
+            "it starts a browser, which does not work in isolation; if you trust it, set `isolation` to `none`";
+        Some(ReviewWarning {
+            rule: "browser_in_isolation".to_owned(),
+            field: "args".to_owned(),
+            quote: browser.to_owned(),
+            reason: reason.to_owned(),
+            confirm: false,
+        })
     }
 
     /// Whether the user wrote every part of the entry, according to its origins. An entry from a file may have any

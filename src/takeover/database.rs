@@ -69,7 +69,7 @@ pub fn read(path: &Path, in_use: InUse) -> Database {
     }
     for _ in 0..ATTEMPTS {
         match records::read(Borrowed(&file)) {
-            Ok(records) => return Database::Read(records),
+            Ok(records) => return Database::Read(Box::new(records)),
             Err(ReadError::Changing) => {}
             Err(error) => return Database::Unreadable(error.to_string()),
         }

@@ -22,7 +22,7 @@ pub enum Database {
     Missing,
     /// Its contents are not known, and why.
     Unreadable(String),
-    Read(Records),
+    Read(Box<Records>),
 }
 
 /// The plan for a data directory.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rmcp::model::{JsonObject, Tool};
 use serde_json::{Map, Value, json};
 
-/// What the value of a keyword holds.
+/// Where a keyword's value contains schemas.
 enum Holds {
     /// Data, but no schemas.
     Data,

@@ -25,7 +25,11 @@ pub type ToolLists = Vec<(String, Arc<Vec<Tool>>)>;
 
 /// Returns the tools to list; `None` if there are none or too many, or while servers are starting.
 pub fn lists(proxy: &Proxy, most_tokens: usize, profile: &ProfileScope) -> Option<ToolLists> {
-    if most_tokens == 0 || are_starting(proxy, profile) { None } else { few(proxy, most_tokens, profile) }
+    if most_tokens == 0 || are_starting(proxy, profile) {
+        None
+    } else {
+        few(proxy, most_tokens, profile)
+    }
 }
 
 /// Whether the tools so far are few while servers are starting: they may be listed directly soon.

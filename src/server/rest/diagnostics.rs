@@ -15,7 +15,6 @@ use crate::server::state::App;
 use crate::server::take_over;
 use crate::takeover::record::Record;
 use crate::takeover::settings::Unused;
-use crate::upstream::isolation::browsers::starts_browser;
 use crate::upstream::isolation::plan::Choice;
 use crate::upstream::snapshot::{Phase, Snapshot};
 
@@ -71,10 +70,7 @@ fn issues(found: &Diagnostics) -> u32 {
 fn least_privilege(server: &Snapshot) -> Vec<String> {
     let name = &server.config.name;
     let mut warnings = Vec::new();
-    // The user has approved a browser without isolation, and cannot do better.
-    if let Some(Choice::None { note: Some(note) }) = &server.isolation
-        && !starts_browser(&server.config)
-    {
+    if let Some(Choice::None { note: Some(note) }) = &server.isolation {
         warnings.push(format!("{name} runs without isolation: {note}"));
     }
     let shown = references::in_arguments(&server.config);

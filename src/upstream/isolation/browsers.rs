@@ -18,12 +18,13 @@ const PACKAGES: &[&str] = &[
 /// Options that change nothing about what is run.
 const PLAIN_OPTIONS: [&str; 4] = ["-y", "--yes", "-q", "--quiet"];
 
-/// Whether an entry runs exactly one of these packages from the public registry.
-pub fn starts_browser(config: &ServerConfig) -> bool {
+/// The package, if an entry runs exactly one of these from the public registry.
+pub fn starts_browser(config: &ServerConfig) -> Option<&'static str> {
     let runs = matches!(program_name(config.command.as_deref().unwrap_or_default()), "npx" | "bunx" | "pnpx");
     let mut arguments = config.args.iter().map(String::as_str);
-    let package = arguments.find(|argument| !PLAIN_OPTIONS.contains(argument)).unwrap_or_default();
-    runs && PACKAGES.contains(&name(package)) && !config.env.keys().any(|variable| changes_code(variable))
+    let package = name(arguments.find(|argument| !PLAIN_OPTIONS.contains(argument)).unwrap_or_default());
+    let is_public = runs && !config.env.keys().any(|variable| changes_code(variable));
+    PACKAGES.iter().find(|known| is_public && **known == package).copied()
 }
 
 /// A package without its version. One with a URL, a path or another package in place of the version stays as it is.
@@ -47,12 +48,13 @@ mod tests {
 
     fn of(line: &str, variable: &str) -> bool {
         let mut words = line.split(' ').map(str::to_owned);
-        starts_browser(&ServerConfig {
+        let config = ServerConfig {
             command: words.next(),
             args: words.collect(),
             env: BTreeMap::from([(variable.to_owned(), "x".to_owned())]),
             ..ServerConfig::default()
-        })
+        };
+        starts_browser(&config).is_some()
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Decides how a server is isolated: a pure function of its entry and of what the machine offers.
 
-use super::browsers::starts_browser;
 use super::images;
 use super::machine::{Machine, System};
 use crate::config::isolation::{Mode, Network};
@@ -85,15 +84,9 @@ pub fn choose(config: &ServerConfig, machine: &Machine, is_engine: bool) -> Resu
             Ok(_) => Ok(Choice::Container),
             Err(missing) => Err(missing.failure()),
         },
-        // Less than was asked for is not what `auto` means.
-        Mode::Auto if network == Network::On && starts_browser(config) => Ok(Choice::None {
-            note: Some(BROWSER.to_owned()),
-        }),
         Mode::Auto => automatic(machine, network),
     }
 }
-
-const BROWSER: &str = "it starts a browser, which does not work in the sandbox or a container. Set `isolation` to `sandbox` to do without the browser";
 
 /// The sandbox starts at once and is tested on Linux; elsewhere a container is the surer choice.
 fn automatic(machine: &Machine, network: Network) -> Result<Choice, Failure> {
@@ -212,28 +205,6 @@ mod tests {
                 "{system:?} {landlock:?} {mode}"
             );
         }
-    }
-
-    #[test]
-    fn auto_runs_a_server_that_starts_a_browser_without_isolation_and_says_so() {
-        let machine = machine(System::Linux, Some(7), true);
-        let mut config = ServerConfig {
-            command: Some("npx".to_owned()),
-            args: vec!["-y".to_owned(), "@playwright/mcp@latest".to_owned()],
-            ..ServerConfig::default()
-        };
-        let mut chosen = |mode: &str, network| {
-            config.isolation.mode = Mode::from(mode);
-            config.isolation.network = network;
-            choose(&config, &machine, false).unwrap()
-        };
-        let Choice::None { note: Some(note) } = chosen("auto", Network::On) else {
-            panic!("it is isolated")
-        };
-        assert!(note.contains("starts a browser"), "{note}");
-        assert_eq!(chosen("auto", Network::Off), Choice::Sandbox);
-        assert_eq!(chosen("sandbox", Network::On), Choice::Sandbox);
-        assert_eq!(chosen("docker", Network::On), Choice::Container);
     }
 
     #[test]
