@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::config::ServerConfig;
 use crate::config::code_variables::changes_code;
 use crate::config::document::MASK;
-use crate::config::isolation::Mode;
+use crate::config::isolation::{IsolationKeys, Mode};
 use crate::contract::exact_numbers::released;
 use crate::contract::review::{Review, ReviewChange, ReviewTool, ReviewValue, ReviewWarning};
 use crate::contract::words::ApprovalStatus;
@@ -131,7 +131,10 @@ impl ReviewedEntry {
     /// Says that a browser needs what isolation closes. Such a server is isolated anyway, unless the user decides otherwise.
     fn browser_warning(&self) -> Option<ReviewWarning> {
         let config: ServerConfig = serde_json::from_value(Value::Object(self.entry.clone())).ok()?;
-        let browser = (config.isolation.mode != Mode::None).then(|| starts_browser(&config)).flatten()?;
+        let of_all = self.global.get("docker_isolation").cloned().unwrap_or_default();
+        let of_all: IsolationKeys = serde_json::from_value(of_all).unwrap_or_default();
+        let is_isolated = config.isolation_keys.within(&of_all).mode != Mode::None;
+        let browser = starts_browser(&config).filter(|_| is_isolated)?;
         let reason =
             "it starts a browser, which does not work in isolation; if you trust it, set `isolation` to `none`";
         Some(ReviewWarning {
