@@ -39,7 +39,7 @@ pub(super) const TABLES: [&str; 6] = [
 /// The value for "no machine".
 pub(super) const NO_MACHINE: &str = "toFixedString('', 16)";
 
-/// The columns of [`super::Arrival`], in order.
+/// The columns of [`super::rows::Arrival`], in order.
 pub(super) const ARRIVAL: &str =
     "id, hash, received, machine, suspect, kind, launch, system, reached, schema, calls, own,
     toString(version) AS version, arrayMap(client -> toString(client), clients) AS clients,
