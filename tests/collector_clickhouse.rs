@@ -279,7 +279,7 @@ fn number(question: &str) -> u64 {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    body.trim().parse().unwrap_or_else(|_| panic!("{answer}"))
+    body.trim().parse().unwrap()
 }
 
 fn forgetting(entry: &Entry) -> Option<Entry> {
