@@ -37,6 +37,9 @@ fn a_report_is_accepted_counted_and_repeats_count_once() {
     assert_eq!(stats["quality"]["repeated"], 1);
     assert_eq!(stats["funnel"]["strict"]["client_connected"], 1);
     assert_eq!(stats["clients"]["codex"], 1);
+    // A hidden number reads as a word.
+    let page = get(collector.public, "/").body;
+    assert!(page.contains("schema: hidden") && !page.contains("null"), "{page}");
     // The base address of a client without `/v1`.
     assert_eq!(post(collector.public, "/heartbeat", &text, &[]).status, 204);
 }

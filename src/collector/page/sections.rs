@@ -134,11 +134,12 @@ fn funnel(html: &mut String, figures: &Value) {
     let reports = number(figures.pointer("/funnel/reports"));
     let schemas = figures.pointer("/funnel/schemas").and_then(Value::as_array);
     let schemas = match schemas.map(Vec::as_slice) {
-        Some([low, high]) => format!("{low}–{high}"),
+        Some([Value::Number(low), Value::Number(high)]) => format!("{low}–{high}"),
+        Some(_) => "hidden".to_owned(),
         _ => "–".to_owned(),
     };
     let definition = format!(
-        "How many ever reached each step, in any of their reports, and how many reached it and all earlier ones (strict). It rests on {reports} reports, schema {schemas}."
+        "How many ever reached each step, in any of their reports, and how many reached it and all earlier ones (strict). Reports behind it: {reports}; schema: {schemas}."
     );
     heading(html, "Activation funnel", &definition);
     let label = |step: &str| match step {
